@@ -1,0 +1,1 @@
+//! Benchmarks with a limit or a peer measured in the same run.

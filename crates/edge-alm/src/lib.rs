@@ -1,0 +1,1 @@
+//! Reachability tracking and fan-out planning.

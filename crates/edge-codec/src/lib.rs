@@ -1,0 +1,1 @@
+//! AV1 with scalable layers, Opus, containers and a test pattern.

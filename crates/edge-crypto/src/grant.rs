@@ -1,0 +1,1 @@
+//! Key grants: an epoch key wrapped to one recipient's static hybrid keys.

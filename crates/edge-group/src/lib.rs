@@ -1,0 +1,1 @@
+//! MLS group session that yields epoch keys.

@@ -1,0 +1,1 @@
+//! Key bundles, key files, safety codes and announce attestations.

@@ -1,0 +1,1 @@
+//! Hop keys, outer seal, link counters and the replay window.

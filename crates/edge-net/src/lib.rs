@@ -1,0 +1,1 @@
+//! QUIC transport with post-quantum key exchange and hybrid identity handshake.

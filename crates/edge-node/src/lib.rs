@@ -1,0 +1,1 @@
+//! The async node: drives the cores on real sockets, files and clocks.

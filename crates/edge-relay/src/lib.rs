@@ -1,0 +1,1 @@
+//! Sans-IO forwarder: subscriptions, layer admission, queues and drop policy.

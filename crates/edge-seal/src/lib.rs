@@ -1,0 +1,1 @@
+//! Inner seal, stream senders with owned counters and the frame payload format.

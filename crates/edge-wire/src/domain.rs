@@ -1,0 +1,33 @@
+//! Domain separators: every label that enters a hash, a key derivation or a signature, in one place.
+
+/// Nonce label of the inner seal.
+pub const INNER_NONCE: &[u8] = b"CIRIS-AV-INNER-V1";
+/// Nonce label of the outer seal.
+pub const OUTER_NONCE: &[u8] = b"CIRIS-AV-OUTER-V1";
+/// HKDF info of the hybrid link key exchange.
+pub const LINK_KEX_HYBRID: &[u8] = b"CIRIS-FED-KEX-V1";
+/// HKDF info of the classical link key exchange.
+pub const LINK_KEX_CLASSICAL: &[u8] = b"CIRIS-FED-KEX-V1-CLASSICAL";
+/// MLS exporter label of the epoch key.
+pub const EPOCH_DEK_EXPORTER: &str = "ciris-realtime-av-epoch-dek-seed-v1";
+/// HKDF info of key grants, classical.
+pub const KEY_GRANT_V1: &[u8] = b"cewp-key-grant/v1";
+/// HKDF info of key grants, hybrid.
+pub const KEY_GRANT_V2: &[u8] = b"cewp-key-grant/v2";
+/// Prefix of an announce attestation.
+pub const ANNOUNCE_ATTESTATION: &[u8] = b"ciris-edge/announce-attestation/v1";
+
+/// Hash label of a public key bundle's fingerprint.
+pub const FINGERPRINT: &[u8] = b"edge/fingerprint/v1";
+/// Signature label of the identity handshake.
+pub const HANDSHAKE: &[u8] = b"edge/handshake/v1";
+/// TLS exporter label of the identity handshake.
+pub const HANDSHAKE_EXPORTER: &[u8] = b"EXPORTER-edge-handshake-v1";
+/// TLS exporter label of transit keys.
+pub const TRANSIT_EXPORTER: &[u8] = b"EXPORTER-edge-transit-v1";
+/// Signature label that binds a key package to a federation identity.
+pub const KEY_PACKAGE: &[u8] = b"edge/key-package/v1";
+/// Signature label of a Welcome's envelope.
+pub const WELCOME: &[u8] = b"edge/welcome/v1";
+/// Key derivation label of a ticket's admission key.
+pub const ADMISSION: &[u8] = b"edge/admission/v1";

@@ -1,0 +1,2 @@
+//! The `edge` command.
+fn main() {}

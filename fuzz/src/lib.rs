@@ -1,0 +1,1 @@
+//! Fuzz targets, corpora and a smoke run on the stable toolchain.
