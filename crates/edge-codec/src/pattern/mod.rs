@@ -1,0 +1,1 @@
+//! A moving test picture that carries its own frame number, and a tone with a blip each second.
