@@ -31,3 +31,7 @@ pub const KEY_PACKAGE: &[u8] = b"edge/key-package/v1";
 pub const WELCOME: &[u8] = b"edge/welcome/v1";
 /// Key derivation label of a ticket's admission key.
 pub const ADMISSION: &[u8] = b"edge/admission/v1";
+/// Key derivation label of a passphrase-protected key file.
+pub const KEY_FILE: &[u8] = b"edge/key-file/v1";
+/// Hash label of a group's safety code.
+pub const SAFETY_CODE: &[u8] = b"edge/safety-code/v1";

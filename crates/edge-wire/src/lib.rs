@@ -6,6 +6,7 @@
 //! Laws: no cryptography, no input or output, no panic on any input, no allocation that a length field alone decides.
 
 pub mod chunk;
+pub mod control;
 pub mod domain;
 pub mod id;
 pub mod layer;
