@@ -60,6 +60,12 @@ impl X25519Private {
     }
 }
 
+/// Refuses an X25519 public key of low order: every agreement with it ends in the same, known secret.
+pub fn check_x25519(public: &[u8; X25519_LEN]) -> Result<(), Error> {
+    // Clamping makes any scalar a multiple of the cofactor, so one probe finds every point of low order.
+    X25519Private::new(Secret::from([0x42; X25519_LEN])).agree(public).map(drop)
+}
+
 /// A checked ML-KEM-768 encapsulation key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MlKemPublic(Box<[u8; MLKEM_PUBLIC_LEN]>);

@@ -7,7 +7,6 @@
 //! which secret, nonce or bit was wrong; deterministic functions take their randomness as an argument.
 
 pub mod aead;
-pub mod grant;
 pub mod hash;
 pub mod kem;
 pub mod random;

@@ -17,21 +17,68 @@ pub const ML_DSA_PUBLIC_LEN: usize = 1952;
 /// Bytes of an ML-DSA-65 signature.
 pub const ML_DSA_SIGNATURE_LEN: usize = 3309;
 
+/// An Ed25519 private key on its own, for records and certificates that are defined with it alone.
+pub struct Ed25519Private {
+    seed: Secret<32>,
+    pair: Ed25519KeyPair,
+}
+
+impl Ed25519Private {
+    /// Derives the key pair from its seed.
+    pub fn from_seed(seed: Secret<32>) -> Result<Self, Error> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose()).map_err(|_| Error::Key("Ed25519"))?;
+        Ok(Self { seed, pair })
+    }
+
+    /// A fresh key.
+    pub fn generate(random: &mut dyn Random) -> Result<Self, Error> {
+        Self::from_seed(Secret::random(random))
+    }
+
+    /// The seed, for key files and certificates.
+    pub fn seed(&self) -> &Secret<32> {
+        &self.seed
+    }
+
+    /// The public key.
+    pub fn public(&self) -> Result<[u8; ED25519_PUBLIC_LEN], Error> {
+        self.pair.public_key().as_ref().try_into().map_err(|_| Error::Key("Ed25519"))
+    }
+
+    /// Signs `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; ED25519_SIGNATURE_LEN] {
+        let mut out = [0; ED25519_SIGNATURE_LEN];
+        out.copy_from_slice(self.pair.sign(message).as_ref());
+        out
+    }
+}
+
+impl fmt::Debug for Ed25519Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ed25519Private(redacted)")
+    }
+}
+
+/// Verifies an Ed25519 signature alone, for records that are defined that way.
+pub fn verify_ed25519(public: &[u8; ED25519_PUBLIC_LEN], message: &[u8], signature: &[u8]) -> Result<(), Error> {
+    let key = ParsedPublicKey::new(&ED25519, public).map_err(|_| Error::Key("Ed25519"))?;
+    key.verify_sig(message, signature).map_err(|_| Error::Signature)
+}
+
 /// Both private halves, from their 32-byte seeds.
 pub struct SigningKey {
-    ed25519_seed: Secret<32>,
+    ed25519: Ed25519Private,
     ml_dsa_seed: Secret<32>,
-    ed25519: Ed25519KeyPair,
     ml_dsa: PqdsaKeyPair,
 }
 
 impl SigningKey {
     /// Derives the key pairs from the two seeds.
     pub fn from_seeds(ed25519_seed: Secret<32>, ml_dsa_seed: Secret<32>) -> Result<Self, Error> {
-        let ed25519 = Ed25519KeyPair::from_seed_unchecked(ed25519_seed.expose()).map_err(|_| Error::Key("Ed25519"))?;
+        let ed25519 = Ed25519Private::from_seed(ed25519_seed)?;
         let ml_dsa =
             PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, ml_dsa_seed.expose()).map_err(|_| Error::Key("ML-DSA-65"))?;
-        Ok(Self { ed25519_seed, ml_dsa_seed, ed25519, ml_dsa })
+        Ok(Self { ed25519, ml_dsa_seed, ml_dsa })
     }
 
     /// A fresh pair of keys.
@@ -41,7 +88,7 @@ impl SigningKey {
 
     /// The Ed25519 seed, for key files.
     pub fn ed25519_seed(&self) -> &Secret<32> {
-        &self.ed25519_seed
+        self.ed25519.seed()
     }
 
     /// The ML-DSA-65 seed, for key files.
@@ -51,7 +98,7 @@ impl SigningKey {
 
     /// The public halves.
     pub fn verifying_key(&self) -> Result<VerifyingKey, Error> {
-        VerifyingKey::from_slices(self.ed25519.public_key().as_ref(), self.ml_dsa.public_key().as_ref())
+        VerifyingKey::from_slices(&self.ed25519.public()?, self.ml_dsa.public_key().as_ref())
     }
 
     /// Signs `message` with both halves.
@@ -66,9 +113,7 @@ impl SigningKey {
 
     /// Signs with the Ed25519 half only, for the records that are defined that way.
     pub fn sign_ed25519(&self, message: &[u8]) -> [u8; ED25519_SIGNATURE_LEN] {
-        let mut out = [0; ED25519_SIGNATURE_LEN];
-        out.copy_from_slice(self.ed25519.sign(message).as_ref());
-        out
+        self.ed25519.sign(message)
     }
 }
 

@@ -1,1 +1,0 @@
-//! Key grants: an epoch key wrapped to one recipient's static hybrid keys.
