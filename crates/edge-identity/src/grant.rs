@@ -173,8 +173,7 @@ impl Hybrid {
         let own_x25519 = x25519.public().map_err(opaque)?;
         let own_mlkem = mlkem.public();
         let salt: [&[u8]; 4] = [&ephemeral, &own_x25519, &kem_ciphertext, own_mlkem.as_bytes()];
-        let key =
-            wrap_key(&[shared_x.expose(), shared_pq.expose()], &salt, domain::KEY_GRANT_V2).map_err(opaque)?;
+        let key = wrap_key(&[shared_x.expose(), shared_pq.expose()], &salt, domain::KEY_GRANT_V2).map_err(opaque)?;
         open(&key, &self.nonce, &self.ciphertext)
     }
 }
