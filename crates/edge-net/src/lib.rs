@@ -1,1 +1,31 @@
-//! QUIC transport with post-quantum key exchange and hybrid identity handshake.
+//! QUIC transport with post-quantum key exchange and a hybrid identity handshake.
+//!
+//! Model: an [`Endpoint`] dials and accepts on one UDP socket and yields [`Session`]s. A session is a proven
+//! [`Peer`](edge_identity::Peer) with three services: an ordered control channel, whole media messages (one QUIC stream
+//! each, refused before they start when too much is in flight), and transit keys that both ends derive from TLS.
+//!
+//! Laws: key exchange is X25519MLKEM768 or nothing; a session exists only after both identities are proven over the TLS
+//! exporter, and until then a peer can open no stream but the handshake's and fill no more than a small window; an
+//! unvalidated address is sent no more than it sent; every queue, window and count is bounded by [`Limits`] or a named
+//! constant; a slow peer can make its own session refuse messages, never delay another one.
+
+mod control;
+mod endpoint;
+mod error;
+mod frame;
+mod handshake;
+mod inbox;
+mod limits;
+mod outbox;
+mod session;
+mod slots;
+mod tls;
+
+pub use control::MAX_CONTROL;
+pub use endpoint::{Endpoint, Expect};
+pub use error::{BindError, CloseCode, Error, Failed, Limit, ProofError, SendError};
+pub use inbox::MAX_MESSAGE;
+pub use limits::{Congestion, Limits};
+pub use outbox::{InFlight, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_MESSAGES};
+pub use session::{Direction, Session, Stats};
+pub use tls::ALPN;

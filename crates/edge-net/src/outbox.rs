@@ -1,0 +1,330 @@
+//! Outgoing media: one uni-stream per message, whole messages refused before they start when too much is in flight.
+//!
+//! Model: a message is in flight from its first byte until the peer acknowledged its last one. The budget follows the
+//! congestion window, so that the network's queue stays short and what is dropped is dropped here, whole.
+//!
+//! A message costs no task and no allocation of its own: acknowledged streams are only looked for when the budget
+//! seems used up, and only a caller that waits for room has wakers registered.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use quinn::{Connection, SendStream, StoppedError, StreamId, VarInt, WriteError};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::error::{CloseCode, Error, SendError};
+use crate::inbox::MAX_MESSAGE;
+
+/// Most bytes in flight to one peer, however wide its path; one more message may be added to an empty flight.
+pub const MAX_IN_FLIGHT_BYTES: usize = 6 << 20;
+/// Most messages in flight to one peer.
+pub const MAX_IN_FLIGHT_MESSAGES: usize = 256;
+
+/// Messages of recent size that fit beside a full congestion window.
+const MESSAGES_BEYOND_WINDOW: usize = 2;
+/// Share of the recent message size that one smaller message takes away from it.
+const RECENT_DECAY: usize = 16;
+/// Streams of one priority that a waiting caller watches. Acknowledgements come in order within a priority, except
+/// after a loss.
+const WATCHED_PER_PRIORITY: usize = 4;
+/// Streams that a waiting caller watches in all.
+const WATCHED: usize = 16;
+
+/// What is on its way to a peer and not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InFlight {
+    /// Messages.
+    pub messages: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    conn: Connection,
+    state: Mutex<State>,
+    unstuck: Arc<Notify>,
+    /// One caller at a time waits for room and holds the spare stream.
+    waiting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    flights: VecDeque<Flight>,
+    /// Bytes of `flights`, and of a stuck message.
+    bytes: usize,
+    /// Bytes that may be in flight, as of the last look at the congestion window.
+    budget: usize,
+    recent_len: usize,
+    /// A stream that a waiting caller opened for the next message.
+    spare: Option<SendStream>,
+    /// A message is half written: the peer's connection window is used up. Nothing else starts until it is through.
+    stuck: bool,
+}
+
+#[derive(Debug)]
+struct Flight {
+    stream: SendStream,
+    len: usize,
+    priority: i32,
+}
+
+/// What a caller that needs room has to wait for.
+enum Wait {
+    Nothing,
+    Stream,
+    Unstuck(OwnedNotified),
+    Acks(Vec<Watched>),
+}
+
+type Watched = (StreamId, Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send>>);
+
+impl Outbox {
+    pub(crate) fn new(conn: Connection) -> Arc<Self> {
+        Arc::new(Self {
+            conn,
+            state: Mutex::default(),
+            unstuck: Arc::default(),
+            waiting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Sends `message` now or not at all. An empty message carries nothing and is not sent.
+    pub(crate) fn try_send(self: &Arc<Self>, message: Bytes, priority: i32) -> Result<(), SendError> {
+        let len = message.len();
+        if len > MAX_MESSAGE {
+            return Err(SendError::TooLarge { len, bound: MAX_MESSAGE });
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        state.note(len);
+        if !state.has_room(len) {
+            state.sweep();
+            state.measure(&self.conn);
+        }
+        if !state.has_room(len) {
+            return Err(self.full());
+        }
+        let stream = match state.spare.take() {
+            Some(stream) => stream,
+            None => self.open()?,
+        };
+        self.start(&mut state, Flight { stream, len, priority }, message)
+    }
+
+    pub(crate) fn in_flight(&self) -> InFlight {
+        let mut state = self.lock();
+        state.sweep();
+        InFlight { messages: state.flights.len() + usize::from(state.stuck), bytes: state.bytes }
+    }
+
+    /// Resolves when a message of recent size would be taken.
+    pub(crate) async fn writable(&self) -> Result<(), Error> {
+        let _turn = self.waiting.lock().await;
+        loop {
+            match self.look()? {
+                Wait::Nothing => return Ok(()),
+                Wait::Stream => {
+                    let stream = self.conn.open_uni().await?;
+                    self.lock().spare = Some(stream);
+                    return Ok(());
+                }
+                Wait::Unstuck(unstuck) => self.unless_closed(unstuck).await?,
+                Wait::Acks(watched) => self.first_ack(watched).await?,
+            }
+        }
+    }
+
+    /// Resolves when everything in flight was acknowledged.
+    pub(crate) async fn drained(&self) -> Result<(), Error> {
+        loop {
+            let next = {
+                let mut state = self.lock();
+                state.sweep();
+                match (state.stuck, state.flights.front()) {
+                    (true, _) => Wait::Unstuck(self.unstuck.clone().notified_owned()),
+                    (false, Some(first)) => Wait::Acks(vec![first.watch()]),
+                    (false, None) => return Ok(()),
+                }
+            };
+            match next {
+                Wait::Unstuck(unstuck) => self.unless_closed(unstuck).await?,
+                Wait::Acks(watched) => self.first_ack(watched).await?,
+                Wait::Nothing | Wait::Stream => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn full(&self) -> SendError {
+        match self.conn.close_reason() {
+            Some(error) => SendError::Closed(error.into()),
+            None => SendError::Full,
+        }
+    }
+
+    fn open(&self) -> Result<SendStream, SendError> {
+        match poll_once(self.conn.open_uni()) {
+            Poll::Ready(opened) => Ok(opened.map_err(Error::from)?),
+            Poll::Pending => Err(SendError::Full),
+        }
+    }
+
+    /// Hands the message to QUIC; what the peer's window does not take yet is written by a task of its own.
+    fn start(self: &Arc<Self>, state: &mut State, mut flight: Flight, message: Bytes) -> Result<(), SendError> {
+        if flight.priority != 0 {
+            // Fails only on a lost connection, which the write below reports.
+            let _ = flight.stream.set_priority(flight.priority);
+        }
+        let mut rest = [message];
+        while !rest[0].is_empty() {
+            match poll_once(flight.stream.write_chunks(&mut rest)) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(WriteError::ConnectionLost(error))) => return Err(Error::from(error).into()),
+                // The peer wants no message on this stream; it is treated as delivered.
+                Poll::Ready(Err(_)) => return Ok(()),
+                Poll::Pending => {
+                    state.stuck = true;
+                    state.bytes = state.bytes.saturating_add(flight.len);
+                    let [rest] = rest;
+                    tokio::spawn(self.clone().write_rest(flight, rest));
+                    return Ok(());
+                }
+            }
+        }
+        state.push(flight);
+        Ok(())
+    }
+
+    async fn write_rest(self: Arc<Self>, mut flight: Flight, rest: Bytes) {
+        // A lost connection ends the session anyway; a stopped stream counts as delivered.
+        let _ = flight.stream.write_chunk(rest).await;
+        let mut state = self.lock();
+        state.stuck = false;
+        state.bytes = state.bytes.saturating_sub(flight.len);
+        state.push(flight);
+        drop(state);
+        self.unstuck.notify_waiters();
+    }
+
+    fn look(&self) -> Result<Wait, Error> {
+        if let Some(error) = self.conn.close_reason() {
+            return Err(error.into());
+        }
+        let mut state = self.lock();
+        state.sweep();
+        state.measure(&self.conn);
+        Ok(match (state.stuck, state.has_room(state.recent_len), &state.spare) {
+            (true, ..) => Wait::Unstuck(self.unstuck.clone().notified_owned()),
+            (false, false, _) => Wait::Acks(state.watch()),
+            (false, true, None) => Wait::Stream,
+            (false, true, Some(_)) => Wait::Nothing,
+        })
+    }
+
+    async fn unless_closed(&self, event: OwnedNotified) -> Result<(), Error> {
+        tokio::select! {
+            () = event => Ok(()),
+            error = self.conn.closed() => Err(error.into()),
+        }
+    }
+
+    /// Waits for any of the streams; one that the peer stopped will never be acknowledged and is given up.
+    async fn first_ack(&self, mut watched: Vec<Watched>) -> Result<(), Error> {
+        let (id, outcome) = poll_fn(|cx| {
+            for (id, stopped) in &mut watched {
+                if let Poll::Ready(outcome) = stopped.as_mut().poll(cx) {
+                    return Poll::Ready((*id, outcome));
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        match outcome {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => {
+                self.lock().give_up(id);
+                Ok(())
+            }
+            Err(StoppedError::ConnectionLost(error)) => Err(error.into()),
+            Err(StoppedError::ZeroRttRejected) => Err(Error::ClosedHere),
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, len: usize) {
+        self.recent_len = len.max(self.recent_len - self.recent_len / RECENT_DECAY);
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        let bytes = self.bytes.saturating_add(len);
+        let empty = self.flights.is_empty();
+        !self.stuck && (empty || (bytes <= self.budget && self.flights.len() < MAX_IN_FLIGHT_MESSAGES))
+    }
+
+    fn measure(&mut self, conn: &Connection) {
+        let window = usize::try_from(conn.stats().path.cwnd).unwrap_or(usize::MAX);
+        let beyond = self.recent_len.saturating_mul(MESSAGES_BEYOND_WINDOW);
+        self.budget = window.saturating_add(beyond).min(MAX_IN_FLIGHT_BYTES);
+    }
+
+    /// Forgets what was acknowledged: QUIC has forgotten those streams.
+    fn sweep(&mut self) {
+        let mut acked = 0usize;
+        self.flights.retain(|flight| {
+            let open = flight.stream.priority().is_ok();
+            acked = acked.saturating_add(if open { 0 } else { flight.len });
+            open
+        });
+        self.bytes = self.bytes.saturating_sub(acked);
+    }
+
+    fn push(&mut self, mut flight: Flight) {
+        // Fails only on a stream that is over already, which the next sweep sees.
+        let _ = flight.stream.finish();
+        self.bytes = self.bytes.saturating_add(flight.len);
+        self.flights.push_back(flight);
+    }
+
+    fn watch(&self) -> Vec<Watched> {
+        let mut watched: Vec<&Flight> = Vec::with_capacity(WATCHED);
+        for flight in &self.flights {
+            let alike = watched.iter().filter(|other| other.priority == flight.priority).count();
+            if alike < WATCHED_PER_PRIORITY && watched.len() < WATCHED {
+                watched.push(flight);
+            }
+        }
+        watched.into_iter().map(Flight::watch).collect()
+    }
+
+    fn give_up(&mut self, id: StreamId) {
+        let Some(at) = self.flights.iter().position(|flight| flight.stream.id() == id) else { return };
+        if let Some(mut flight) = self.flights.remove(at) {
+            self.bytes = self.bytes.saturating_sub(flight.len);
+            // Fails only when the stream is over already.
+            let _ = flight.stream.reset(CloseCode::DONE.var());
+        }
+    }
+}
+
+impl Flight {
+    fn watch(&self) -> Watched {
+        (self.stream.id(), Box::pin(self.stream.stopped()))
+    }
+}
+
+/// Polls for a result that is there at once or not wanted.
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
