@@ -4,13 +4,17 @@ use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 
 use crate::{Error, Secret};
 
-/// SHA-256 over the concatenation of `parts`.
+/// SHA-256 over the concatenation of `parts`; a single part is hashed without a heap allocation.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut out = [0; 32];
+    if let [part] = parts {
+        out.copy_from_slice(digest::digest(&digest::SHA256, part).as_ref());
+        return out;
+    }
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(part);
     }
-    let mut out = [0; 32];
     out.copy_from_slice(context.finish().as_ref());
     out
 }

@@ -35,3 +35,5 @@ pub const ADMISSION: &[u8] = b"edge/admission/v1";
 pub const KEY_FILE: &[u8] = b"edge/key-file/v1";
 /// Hash label of a group's safety code.
 pub const SAFETY_CODE: &[u8] = b"edge/safety-code/v1";
+/// Hash label of a transit key's fingerprint, by which a second use of the key is refused.
+pub const TRANSIT_FINGERPRINT: &[u8] = b"edge/transit-fingerprint/v1";
