@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Host, Raw, bundle};
-use edge_net::{Error, Limit, Limits};
+use edge_net::{CloseCode, Error, Limit, Limits};
 
 #[tokio::test]
 async fn sessions_beyond_the_limit_are_refused_and_places_come_back() {
@@ -40,16 +40,16 @@ async fn sessions_with_one_address_are_limited() {
 
 #[tokio::test]
 async fn unfinished_handshakes_are_limited_and_end() {
-    let limits = Limits { half_open: 2, handshake_timeout: Duration::from_millis(500), ..Limits::default() };
-    let host = Host::with(1, &limits);
+    let host = Host::with(1, &Limits { half_open: 2, handshake_timeout: Duration::from_secs(600), ..Limits::default() });
     let raw = Raw::new(bundle(2).transport_seed());
-    let _silent = (raw.dial(host.addr()).await.unwrap(), raw.dial(host.addr()).await.unwrap());
+    let silent = [raw.dial(host.addr()).await.unwrap(), raw.dial(host.addr()).await.unwrap()];
     let prompt = Host::new(3);
     let (refused, failure) = tokio::join!(prompt.dial(&host), host.failure());
     assert!(matches!(refused, Err(Error::Refused)), "{refused:?}");
     assert!(matches!(failure, Error::LimitReached(Limit::HalfOpen(2))), "{failure:?}");
-    for _ in 0..2 {
-        assert!(matches!(host.failure().await, Error::TimedOut));
+    for conn in silent {
+        conn.close(quinn::VarInt::from_u32(300), b"");
+        assert!(matches!(host.failure().await, Error::Closed { code: CloseCode(300), .. }));
     }
     let (dialed, _session) = tokio::join!(prompt.dial(&host), host.session());
     dialed.unwrap();
