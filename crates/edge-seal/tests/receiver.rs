@@ -86,6 +86,7 @@ fn chunks_ahead_of_their_key_wait_and_come_out_in_order() {
         assert_eq!(receiver.push(chunk.clone(), 100), Ok(Received::Held));
     }
     let mut forged = chunks[3].clone();
+    forged.header.seq.0 = 99;
     forged.ciphertext = Bytes::from_static(&[0; 64]);
     assert_eq!(receiver.push(forged, 100), Ok(Received::Held));
     let units: Vec<u64> =

@@ -37,3 +37,9 @@ pub const KEY_FILE: &[u8] = b"edge/key-file/v1";
 pub const SAFETY_CODE: &[u8] = b"edge/safety-code/v1";
 /// Hash label of a transit key's fingerprint, by which a second use of the key is refused.
 pub const TRANSIT_FINGERPRINT: &[u8] = b"edge/transit-fingerprint/v1";
+/// Signature label of a commit that a group's committer has accepted.
+pub const ACCEPTED_COMMIT: &[u8] = b"edge/accepted-commit/v1";
+/// Signature label of a member's request to be removed.
+pub const LEAVE: &[u8] = b"edge/leave/v1";
+/// Key derivation label of a sealed group snapshot.
+pub const GROUP_SNAPSHOT: &[u8] = b"edge/group-snapshot/v1";
