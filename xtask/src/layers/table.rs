@@ -81,8 +81,8 @@ pub(super) const UNREACHABLE: &[(&str, &[&str])] = &[
 /// Crates that only developers run; nobody depends on them.
 pub(super) const DEVELOPMENT: &[&str] = &["edge-bench", "edge-fuzz", "xtask", "edge"];
 
-/// Folders whose crates may hold `unsafe`: bindings to C codecs, and the counting allocator of the benchmarks.
-const UNSAFE_FOLDERS: &[&str] = &["crates/edge-codec/", "bench/"];
+/// Folders whose crates may hold `unsafe`: bindings to C codecs, and the counting allocators of benchmarks and fuzzing.
+const UNSAFE_FOLDERS: &[&str] = &["crates/edge-codec/", "bench/", "fuzz/"];
 
 /// Whether `name` is a sans-IO crate.
 pub(crate) fn is_core(name: &str) -> bool {
