@@ -9,5 +9,6 @@
 //! or a file gives a typed error, never a panic, and never an allocation above a named bound. `unsafe` lives in one
 //! small module a C library.
 
+pub mod audio;
 pub mod pattern;
 pub mod video;
