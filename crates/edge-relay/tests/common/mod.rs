@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod scalable;
+
 use bytes::Bytes;
 use edge_link::{Receiver, Secret};
 use edge_relay::{Arena, Handle, Limits, Relay, Start, Subscription, Transmit};
