@@ -7,7 +7,7 @@ use std::ptr;
 use libaom_sys as sys;
 
 use super::structure::{Plan, SLOTS};
-use super::{AomFailure, EncoderConfig, Frame};
+use super::{AomFailure, EncoderConfig, Frame, Mode};
 
 const REFERENCES: usize = 7;
 /// Places of LAST, LAST2, GOLDEN and ALTREF2 among the seven references.
@@ -185,11 +185,14 @@ fn settings(config: &EncoderConfig) -> Result<sys::aom_codec_enc_cfg_t, AomFailu
     Ok(settings)
 }
 
+/// A stream of one layer is declared as two temporal layers of which the upper one never comes: with references given
+/// by the caller, libaom's path for a single layer spends less than its rate and is worse at the same rate.
 fn layer_params(config: &EncoderConfig, rates_kbps: &[u32]) -> sys::aom_svc_params {
     let (spatial, temporal) = (config.mode.spatial_layers(), config.mode.temporal_layers());
+    let single = config.mode == Mode::L1T1;
     let mut params = sys::aom_svc_params {
         number_spatial_layers: spatial.into(),
-        number_temporal_layers: temporal.into(),
+        number_temporal_layers: if single { 2 } else { temporal.into() },
         max_quantizers: [MAX_QUANTIZER as i32; 32],
         min_quantizers: [MIN_QUANTIZER as i32; 32],
         scaling_factor_num: [1; 4],
@@ -203,7 +206,8 @@ fn layer_params(config: &EncoderConfig, rates_kbps: &[u32]) -> sys::aom_svc_para
     for (layer, factor) in params.framerate_factor.iter_mut().take(temporal.into()).enumerate() {
         *factor = 1 << (usize::from(temporal) - 1 - layer);
     }
-    for (target, rate) in params.layer_target_bitrate.iter_mut().zip(rates_kbps) {
+    let rates = rates_kbps.iter().chain(rates_kbps.iter().filter(|_| single));
+    for (target, rate) in params.layer_target_bitrate.iter_mut().zip(rates) {
         *target = i32::try_from(*rate).unwrap_or(i32::MAX);
     }
     params
