@@ -27,7 +27,7 @@ const PRIORITY: i32 = 1 << 16;
 pub(crate) struct Outgoing {
     room: Arc<Semaphore>,
     queue: Mutex<Option<Sender<Queued>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A frame in the queue, with the room that it takes until it is written.
@@ -40,7 +40,7 @@ impl Outgoing {
         Self {
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
             queue: Mutex::new(Some(queue)),
-            writer: Mutex::new(Some(writer)),
+            writer: tokio::sync::Mutex::new(Some(writer)),
         }
     }
 
@@ -65,10 +65,11 @@ impl Outgoing {
     pub(crate) async fn finish(&self) {
         self.room.close();
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
+        let mut writer = self.writer.lock().await;
+        if let Some(running) = writer.as_mut() {
             // The writer does not panic, and nobody aborts it.
-            let _ = writer.await;
+            let _ = running.await;
+            *writer = None;
         }
     }
 

@@ -20,6 +20,7 @@ mod outbox;
 mod session;
 mod slots;
 mod tls;
+mod window;
 
 pub use control::MAX_CONTROL;
 pub use endpoint::{Endpoint, Expect};

@@ -1,16 +1,17 @@
 //! Outgoing media: one uni-stream per message, whole messages refused before they start when too much is in flight.
 //!
 //! Model: a message is in flight from its first byte until the peer acknowledged its last one. The budget follows the
-//! congestion window, so that the network's queue stays short and what is dropped is dropped here, whole.
+//! [`Window`], so that the network's queue stays short and what is dropped is dropped here, whole.
 //!
-//! A message costs no task and no allocation of its own: acknowledged streams are only looked for when the budget
-//! seems used up, and only a caller that waits for room has wakers registered.
+//! A message costs no task and no allocation of its own: acknowledged streams are only looked for once per round trip
+//! or when the budget seems used up, and only a caller that waits for room has wakers registered.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use quinn::{Connection, SendStream, StoppedError, StreamId, VarInt, WriteError};
@@ -19,14 +20,13 @@ use tokio::sync::futures::OwnedNotified;
 
 use crate::error::{CloseCode, Error, SendError};
 use crate::inbox::MAX_MESSAGE;
+use crate::window::{Look, Window};
 
 /// Most bytes in flight to one peer, however wide its path; one more message may be added to an empty flight.
 pub const MAX_IN_FLIGHT_BYTES: usize = 6 << 20;
 /// Most messages in flight to one peer.
 pub const MAX_IN_FLIGHT_MESSAGES: usize = 256;
 
-/// Messages of recent size that fit beside a full congestion window.
-const MESSAGES_BEYOND_WINDOW: usize = 2;
 /// Share of the recent message size that one smaller message takes away from it.
 const RECENT_DECAY: usize = 16;
 /// Streams of one priority that a waiting caller watches. Acknowledgements come in order within a priority, except
@@ -47,6 +47,7 @@ pub struct InFlight {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     conn: Connection,
+    started: Instant,
     state: Mutex<State>,
     unstuck: Arc<Notify>,
     /// One caller at a time waits for room and holds the spare stream.
@@ -58,8 +59,9 @@ struct State {
     flights: VecDeque<Flight>,
     /// Bytes of `flights`, and of a stuck message.
     bytes: usize,
-    /// Bytes that may be in flight, as of the last look at the congestion window.
+    /// Bytes that may be in flight, as of the last look at the path.
     budget: usize,
+    window: Window,
     recent_len: usize,
     /// A stream that a waiting caller opened for the next message.
     spare: Option<SendStream>,
@@ -88,6 +90,7 @@ impl Outbox {
     pub(crate) fn new(conn: Connection) -> Arc<Self> {
         Arc::new(Self {
             conn,
+            started: Instant::now(),
             state: Mutex::default(),
             unstuck: Arc::default(),
             waiting: tokio::sync::Mutex::default(),
@@ -105,11 +108,12 @@ impl Outbox {
         }
         let mut state = self.lock();
         state.note(len);
-        if !state.has_room(len) {
-            state.sweep();
-            state.measure(&self.conn);
+        let now_us = self.now_us();
+        if !state.has_room(len) || state.window.is_due(now_us) {
+            state.look(&self.conn, now_us);
         }
         if !state.has_room(len) {
+            state.window.held_back();
             return Err(self.full());
         }
         let stream = match state.spare.take() {
@@ -164,6 +168,10 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn full(&self) -> SendError {
@@ -222,8 +230,7 @@ impl Outbox {
             return Err(error.into());
         }
         let mut state = self.lock();
-        state.sweep();
-        state.measure(&self.conn);
+        state.look(&self.conn, self.now_us());
         Ok(match (state.stuck, state.has_room(state.recent_len), &state.spare) {
             (true, ..) => Wait::Unstuck(self.unstuck.clone().notified_owned()),
             (false, false, _) => Wait::Acks(state.watch()),
@@ -273,10 +280,13 @@ impl State {
         !self.stuck && (empty || (bytes <= self.budget && self.flights.len() < MAX_IN_FLIGHT_MESSAGES))
     }
 
-    fn measure(&mut self, conn: &Connection) {
-        let window = usize::try_from(conn.stats().path.cwnd).unwrap_or(usize::MAX);
-        let beyond = self.recent_len.saturating_mul(MESSAGES_BEYOND_WINDOW);
-        self.budget = window.saturating_add(beyond).min(MAX_IN_FLIGHT_BYTES);
+    fn look(&mut self, conn: &Connection, now_us: u64) {
+        self.sweep();
+        let path = conn.stats().path;
+        let rtt_us = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
+        self.window.look(Look { now_us, rtt_us, in_flight: self.bytes, message: self.recent_len });
+        let cwnd = usize::try_from(path.cwnd).unwrap_or(usize::MAX);
+        self.budget = self.window.budget(now_us, self.recent_len, cwnd);
     }
 
     /// Forgets what was acknowledged: QUIC has forgotten those streams.

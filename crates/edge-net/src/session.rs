@@ -1,5 +1,6 @@
 //! A session: a proven peer and what can be exchanged with it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +23,9 @@ use crate::slots::Slot;
 /// A live connection with a proven peer; clones share it, and it closes with its last clone.
 ///
 /// Waiting methods can be cancelled without loss. Of each receiving method one caller at a time makes progress.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     conn: Connection,
     peer: Peer,
@@ -212,6 +212,12 @@ impl Session {
             Some(error) => Err(error.into()),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("peer", &self.peer().fingerprint()).field("role", &self.0.role).finish()
     }
 }
 

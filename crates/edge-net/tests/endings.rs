@@ -98,11 +98,8 @@ async fn a_silent_peer_times_out() {
 
 #[tokio::test]
 async fn signs_of_life_keep_a_quiet_session() {
-    let limits = Limits {
-        idle_timeout: Duration::from_secs(1),
-        keep_alive: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { idle_timeout: Duration::from_secs(1), keep_alive: Duration::from_millis(100), ..Limits::default() };
     let (dialer, _acceptor, dialed, accepted) = pair(&limits).await;
     // A dial into the void takes an idle timeout: three of them in turn outlast a session without signs of life.
     let void = std::net::UdpSocket::bind(common::LOOPBACK).unwrap();

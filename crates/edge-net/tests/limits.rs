@@ -5,8 +5,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Host, Raw, bundle};
-use edge_net::{CloseCode, Error, Limit, Limits};
+use common::{Host, Raw, bundle, pair};
+use edge_net::{CloseCode, Congestion, Error, Limit, Limits};
 
 #[tokio::test]
 async fn sessions_beyond_the_limit_are_refused_and_places_come_back() {
@@ -40,7 +40,8 @@ async fn sessions_with_one_address_are_limited() {
 
 #[tokio::test]
 async fn unfinished_handshakes_are_limited_and_end() {
-    let host = Host::with(1, &Limits { half_open: 2, handshake_timeout: Duration::from_secs(600), ..Limits::default() });
+    let host =
+        Host::with(1, &Limits { half_open: 2, handshake_timeout: Duration::from_secs(600), ..Limits::default() });
     let raw = Raw::new(bundle(2).transport_seed());
     let silent = [raw.dial(host.addr()).await.unwrap(), raw.dial(host.addr()).await.unwrap()];
     let prompt = Host::new(3);
@@ -53,4 +54,13 @@ async fn unfinished_handshakes_are_limited_and_end() {
     }
     let (dialed, _session) = tokio::join!(prompt.dial(&host), host.session());
     dialed.unwrap();
+}
+
+#[tokio::test]
+async fn every_congestion_control_carries_messages() {
+    for congestion in [Congestion::Bbr, Congestion::Cubic, Congestion::NewReno] {
+        let (_a, _b, dialed, accepted) = pair(&Limits { congestion, ..Limits::default() }).await;
+        dialed.try_send_message(vec![1; 100_000], 0).unwrap();
+        assert_eq!(accepted.recv_message().await.unwrap(), vec![1; 100_000], "{congestion:?}");
+    }
 }
