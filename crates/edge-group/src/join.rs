@@ -54,8 +54,8 @@ impl PendingJoin {
         self.fingerprint
     }
 
-    /// Joins: opens the Welcome with the private half, which is used up whatever comes of it. `tree` is the ratchet tree
-    /// of the Welcome's epoch when it does not travel inside.
+    /// Joins: opens the Welcome with the private half, which is used up whatever comes of it. `tree` is the ratchet
+    /// tree of the Welcome's epoch when it does not travel inside.
     pub fn accept(self, welcome: &VerifiedWelcome, tree: Option<&[u8]>, now_unix_s: u64) -> Result<Group, Error> {
         if welcome.stream != self.stream {
             return Err(Error::WrongGroup);

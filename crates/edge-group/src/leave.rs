@@ -10,8 +10,8 @@ use crate::{Error, Group};
 const VERSION: u8 = 1;
 const LEAF_KEY_LEN: usize = 32;
 
-/// A member's signed wish to be removed. It names the leaf's own key, so it is void once that leaf is gone and cannot be
-/// replayed against a later membership of the same peer.
+/// A member's signed wish to be removed. It names the leaf's own key, so it is void once that leaf is gone and cannot
+/// be replayed against a later membership of the same peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaveRequest {
     stream: StreamId,
@@ -44,8 +44,8 @@ impl LeaveRequest {
         out.finish()
     }
 
-    /// Demands that `member` signed it and that the leaf it names is that member's in `group`; then the committer stages
-    /// [`Delta::Leave`](crate::Delta::Leave).
+    /// Demands that `member` signed it and that the leaf it names is that member's in `group`; then the committer
+    /// stages [`Delta::Leave`](crate::Delta::Leave).
     pub fn verify(&self, member: &PublicBundle, group: &Group) -> Result<(), Error> {
         if self.stream != group.stream() {
             return Err(Error::WrongGroup);

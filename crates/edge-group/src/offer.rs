@@ -38,7 +38,7 @@ impl KeyPackageOffer {
         not_after_unix_s: u64,
         key_package: Vec<u8>,
     ) -> Result<Self, Error> {
-        let signature = joiner.sign(&message(stream, joiner.key_id(), &key_package, not_after_unix_s))?;
+        let signature = joiner.sign(&message(stream, joiner.public(), &key_package, not_after_unix_s))?;
         Ok(Self { stream, joiner: joiner.public().clone(), not_after_unix_s, key_package, signature })
     }
 
@@ -78,7 +78,7 @@ impl KeyPackageOffer {
             return Err(Error::WrongGroup);
         }
         gate::check([&Member::from(&self.joiner)])?;
-        let signed = message(stream, self.joiner.key_id(), &self.key_package, self.not_after_unix_s);
+        let signed = message(stream, &self.joiner, &self.key_package, self.not_after_unix_s);
         let peer = Peer::prove(self.joiner, &signed, &self.signature)
             .map_err(|_| rejected("its binding to the identity is not signed"))?;
         let ends_in_s = self.not_after_unix_s.checked_sub(now_unix_s).filter(|left_s| *left_s > 0);
@@ -132,9 +132,10 @@ impl VerifiedOffer {
     }
 }
 
-fn message(stream: StreamId, key_id: &KeyId, key_package: &[u8], not_after_unix_s: u64) -> Vec<u8> {
+/// The fingerprint covers the bundle's other keys too: without it somebody on the way could exchange those.
+fn message(stream: StreamId, joiner: &PublicBundle, key_package: &[u8], not_after_unix_s: u64) -> Vec<u8> {
     let mut out = Writer::new();
-    out.raw(domain::KEY_PACKAGE).raw(&stream.0).bytes16(key_id.as_bytes());
+    out.raw(domain::KEY_PACKAGE).raw(&stream.0).bytes16(joiner.key_id().as_bytes()).raw(&joiner.fingerprint().0);
     out.raw(&sha256(&[key_package])).u64(not_after_unix_s);
     out.finish()
 }

@@ -31,8 +31,8 @@ struct Opened {
 }
 
 impl Group {
-    /// Applies an accepted commit: another member's, or this session's own staged one come back. If another commit wins, a
-    /// staged one is gone and can be staged again.
+    /// Applies an accepted commit: another member's, or this session's own staged one come back. If another commit
+    /// wins, a staged one is gone and can be staged again.
     pub fn process(&mut self, commit: &[u8]) -> Result<Applied, Error> {
         let message = self.classify(commit)?;
         if self.staged == Some(sha256(&[commit])) {
@@ -43,8 +43,8 @@ impl Group {
         self.apply(*opened.commit)
     }
 
-    /// At the committer: accepts a member's refresh, if it changes nothing but that member's keys. Take a snapshot, then
-    /// send the emission: its acceptance makes it the commit of this epoch.
+    /// At the committer: accepts a member's refresh, if it changes nothing but that member's keys. Take a snapshot,
+    /// then send the emission: its acceptance makes it the commit of this epoch.
     pub fn accept_foreign(&mut self, commit: &[u8]) -> Result<(Applied, Emission), Error> {
         let message = self.classify(commit)?;
         if self.staged.is_some() {

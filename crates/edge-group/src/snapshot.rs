@@ -3,14 +3,16 @@
 //! The order that survives a crash at any point: stage, write the snapshot, send, merge. The snapshot holds the staged
 //! commit with its keys and its messages, so:
 //! - a crash before the write leaves a commit that nobody has seen; the state on disk is the members' state;
-//! - a crash after it leaves a commit that some, all or none have seen. [`Restored`] gives the same messages to send again,
-//!   merges the same commit, and members that have it already report [`Error::StaleCommit`](crate::Error::StaleCommit).
+//! - a crash after it leaves a commit that some, all or none have seen. [`Restored`] gives the same messages to send
+//!   again, merges the same commit, and members that have it already report
+//!   [`Error::StaleCommit`](crate::Error::StaleCommit).
 //!
 //! Had the snapshot been written after sending, a crash in between would leave members in an epoch that this session
 //! cannot enter. After the merge nothing needs to be written: the snapshot before it leads to the same epoch.
 //!
-//! Whatever was sealed before the crash, its counter is lost. So a restored session does not give out a key: it rotates first
-//! ([`Rotating`]). A member that is not the committer keeps no snapshot: it rejoins with a new key package.
+//! Whatever was sealed before the crash, its counter is lost. So a restored session does not give out a key: it
+//! rotates first ([`Rotating`]). A member that is not the committer keeps no snapshot: it rejoins with a new key
+//! package.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -161,10 +163,12 @@ pub fn open(sealed: &[u8], own: &KeyBundle) -> Result<Zeroizing<Vec<u8>>, Error>
         return Err(Error::SnapshotRejected);
     }
     let mut reader = Reader::new(sealed);
-    if reader.u8("version")? != VERSION {
+    let version = reader.u8("version").map_err(|_| Error::SnapshotRejected)?;
+    let salt = reader.array("salt").map_err(|_| Error::SnapshotRejected)?;
+    if version != VERSION {
         return Err(Error::SnapshotRejected);
     }
-    let (key, nonce) = disk_key(own, &reader.array("salt")?)?;
+    let (key, nonce) = disk_key(own, &salt)?;
     key.open(nonce, reader.rest()).map(Zeroizing::new).map_err(|_| Error::SnapshotRejected)
 }
 
