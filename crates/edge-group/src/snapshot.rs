@@ -5,7 +5,7 @@
 //! - a crash before the write leaves a commit that nobody has seen; the state on disk is the members' state;
 //! - a crash after it leaves a commit that some, all or none have seen. [`Restored`] gives the same messages to send
 //!   again, merges the same commit, and members that have it already report
-//!   [`Error::StaleCommit`](crate::Error::StaleCommit).
+//!   [`Error::StaleCommit`].
 //!
 //! Had the snapshot been written after sending, a crash in between would leave members in an epoch that this session
 //! cannot enter. After the merge nothing needs to be written: the snapshot before it leads to the same epoch.
