@@ -1,4 +1,4 @@
-//! Transport: one sender to eight receivers over loopback sockets, CPU time per payload against bare QUIC in the same run.
+//! Transport: one sender to eight receivers over loopback, CPU time per payload against bare QUIC in the same run.
 
 use std::error::Error;
 use std::fs;
@@ -132,7 +132,8 @@ fn measure_edge(sender: &Runtime, receivers: &Runtime, load: Load) -> Outcome<Co
     let dialed = receivers.spawn(async move {
         let mut dialed = Vec::new();
         for _ in 0..RECEIVERS {
-            let endpoint = Endpoint::bind(Arc::new(KeyBundle::generate(None, &mut System)?), LOOPBACK, &Limits::default())?;
+            let endpoint =
+                Endpoint::bind(Arc::new(KeyBundle::generate(None, &mut System)?), LOOPBACK, &Limits::default())?;
             dialed.push((endpoint.connect(addr, key, expect).await?, endpoint));
         }
         Outcome::Ok(dialed)
@@ -146,7 +147,8 @@ fn measure_edge(sender: &Runtime, receivers: &Runtime, load: Load) -> Outcome<Co
     })?;
     let dialed = receivers.block_on(dialed)??;
     timed(load, || {
-        let receiving = receivers.spawn(receive_edge(dialed.iter().map(|(session, _)| session.clone()).collect(), load));
+        let receiving =
+            receivers.spawn(receive_edge(dialed.iter().map(|(session, _)| session.clone()).collect(), load));
         let sending = sender.spawn(send_edge(sessions.clone(), load));
         sender.block_on(sending)??;
         receivers.block_on(receiving)?

@@ -110,6 +110,11 @@ async fn read_proof(
     Ok(Peer::prove(bundle, &statement, &signature).map_err(ProofError::Identity)?)
 }
 
+/// Parses a dialer's proof as an acceptor does, without a connection to verify it over: for fuzzing and inspection.
+pub fn parse_proof(proof: &[u8]) -> Result<(PublicBundle, Signature), ProofError> {
+    parse(proof, Role::Dialer)
+}
+
 fn parse(proof: &[u8], role: Role) -> Result<(PublicBundle, Signature), ProofError> {
     let unknown = |field, got: u8| edge_wire::Error::Unknown { field, got: u64::from(got) };
     let mut reader = Reader::new(proof);
@@ -133,5 +138,44 @@ fn unread(conn: &Connection, ended: Ended) -> Error {
         (Ended::Lost(error), _) | (_, Some(error @ ConnectionError::ApplicationClosed(_))) => error.into(),
         (Ended::Cut, _) => ProofError::Cut.into(),
         (Ended::TooLarge(len), _) => Error::TooLarge { len, bound: MAX_PROOF },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_crypto::random::Seeded;
+
+    use super::*;
+
+    fn genuine() -> Vec<u8> {
+        let keys = KeyBundle::generate(None, &mut Seeded::new(1)).unwrap();
+        let signature = keys.sign(b"anything").unwrap();
+        let mut proof = Writer::new();
+        proof.u8(VERSION).u8(Role::Dialer.code()).bytes16(&keys.public().to_bytes()).raw(&signature.to_bytes());
+        proof.finish()
+    }
+
+    #[test]
+    fn a_genuine_proof_parses() {
+        let proof = genuine();
+        let (bundle, signature) = parse_proof(&proof).unwrap();
+        assert!(proof.len() <= MAX_PROOF);
+        assert_eq!(&proof[4..], [bundle.to_bytes(), signature.to_bytes()].concat());
+    }
+
+    #[test]
+    fn every_cut_and_every_trailing_byte_is_refused() {
+        let mut proof = genuine();
+        for len in 0..proof.len() {
+            assert!(matches!(parse_proof(&proof[..len]), Err(ProofError::Wire(_))), "{len}");
+        }
+        proof.push(0);
+        assert!(matches!(parse_proof(&proof), Err(ProofError::Wire(edge_wire::Error::Trailing { left: 1 }))));
+    }
+
+    #[test]
+    fn the_other_role_is_refused() {
+        let role = parse(&genuine(), Role::Acceptor).unwrap_err();
+        assert_eq!(role, ProofError::Wire(edge_wire::Error::Unknown { field: "role", got: 1 }));
     }
 }

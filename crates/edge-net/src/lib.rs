@@ -25,6 +25,7 @@ mod window;
 pub use control::MAX_CONTROL;
 pub use endpoint::{Endpoint, Expect};
 pub use error::{BindError, CloseCode, Error, Failed, Limit, ProofError, SendError};
+pub use handshake::parse_proof;
 pub use inbox::MAX_MESSAGE;
 pub use limits::{Congestion, Limits};
 pub use outbox::{InFlight, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_MESSAGES};

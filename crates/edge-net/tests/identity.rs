@@ -47,8 +47,8 @@ async fn the_right_transport_key_with_another_fingerprint_is_refused() {
     assert!(matches!(over, Error::Closed { code: CloseCode::WRONG_PEER, .. }), "{over:?}");
 }
 
-/// Dials `host` with the TLS key of `tls`, shows `shown` signed by `signer`, and returns what the host says. The raw peer
-/// must see a close before a single byte of the host's proof.
+/// Dials a host with the TLS key of `tls`, shows `shown` signed by `signer`, and returns what the host says. The raw
+/// peer must see a close before a single byte of the host's proof.
 async fn impostor(tls: &KeyBundle, signer: &KeyBundle, shown: &KeyBundle) -> Error {
     let host = Host::new(1);
     let raw = Raw::new(tls.transport_seed());
