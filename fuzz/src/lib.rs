@@ -38,8 +38,6 @@ pub enum Cost {
     Crypto,
     /// Pictures and sound: milliseconds.
     Decode,
-    /// A hash that is slow on purpose: tens of milliseconds.
-    Slow,
 }
 
 impl Cost {
@@ -48,8 +46,7 @@ impl Cost {
         match self {
             Self::Parse => 200_000,
             Self::Crypto => 10_000,
-            Self::Decode => 400,
-            Self::Slow => 40,
+            Self::Decode => 1_500,
         }
     }
 }

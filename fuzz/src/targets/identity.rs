@@ -9,14 +9,13 @@ use std::sync::OnceLock;
 use edge_crypto::hash::sha256;
 use edge_crypto::random::Seeded;
 use edge_crypto::sign::{Signature, VerifyingKey};
+use edge_identity::PublicBundle;
 use edge_identity::attest::Announce;
 use edge_identity::file::{self, Existing, Passphrase};
 use edge_identity::grant::{self, Grant};
-use edge_identity::{KeyBundle, PublicBundle};
-use edge_wire::id::KeyId;
 use zeroize::Zeroizing;
 
-use super::{COPIES, SMALL, built};
+use super::{COPIES, SMALL, built, own};
 use crate::{Cost, Target, Verdict};
 
 pub(super) const TARGETS: &[Target] = &[
@@ -27,12 +26,6 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "announce_json", cost: Cost::Crypto, alloc_max: SMALL, run: announce, seeds: announces },
     Target { name: "grant_json", cost: Cost::Crypto, alloc_max: SMALL, run: grant_json, seeds: grants },
 ];
-
-/// One peer for every target: what it signs and opens does not depend on the run.
-fn own() -> &'static KeyBundle {
-    static OWN: OnceLock<KeyBundle> = OnceLock::new();
-    OWN.get_or_init(|| built(KeyBundle::generate(Some(built(KeyId::new("fuzz"))), &mut Seeded::new(1))))
-}
 
 fn public_bundle(input: &[u8]) -> Verdict {
     let parsed = PublicBundle::parse(input);

@@ -1,13 +1,22 @@
 //! The targets, one module a crate.
 
+mod codec;
+mod group;
 mod identity;
+mod link;
 mod wire;
+
+use std::sync::OnceLock;
+
+use edge_crypto::random::Seeded;
+use edge_identity::KeyBundle;
+use edge_wire::id::KeyId;
 
 use crate::Target;
 
 /// Every target, from the base upwards.
 pub(crate) fn all() -> Vec<Target> {
-    [wire::TARGETS, identity::TARGETS].concat()
+    [wire::TARGETS, identity::TARGETS, link::TARGETS, group::TARGETS, codec::TARGETS].concat()
 }
 
 /// Bytes that a parser may hold for small records.
@@ -21,4 +30,10 @@ pub(crate) fn built<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
         Ok(value) => value,
         Err(error) => unreachable!("seed: {error:?}"),
     }
+}
+
+/// One peer for every target: what it signs and opens does not depend on the run.
+pub(crate) fn own() -> &'static KeyBundle {
+    static OWN: OnceLock<KeyBundle> = OnceLock::new();
+    OWN.get_or_init(|| built(KeyBundle::generate(Some(built(KeyId::new("fuzz"))), &mut Seeded::new(1))))
 }
