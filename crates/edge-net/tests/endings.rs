@@ -99,7 +99,7 @@ async fn a_silent_peer_times_out() {
 #[tokio::test]
 async fn signs_of_life_keep_a_quiet_session() {
     let limits =
-        Limits { idle_timeout: Duration::from_secs(1), keep_alive: Duration::from_secs(100), ..Limits::default() };
+        Limits { idle_timeout: Duration::from_secs(1), keep_alive: Duration::from_millis(100), ..Limits::default() };
     let (dialer, _acceptor, dialed, accepted) = pair(&limits).await;
     // QUIC waits three of its initial retransmission timeouts for a dial, about 3 s: meanwhile the session must stay.
     let void = std::net::UdpSocket::bind(common::LOOPBACK).unwrap();
