@@ -88,7 +88,7 @@ async fn a_closed_endpoint_ends_its_sessions_and_accepts_no_more() {
 #[tokio::test]
 async fn a_silent_peer_times_out() {
     let limits =
-        Limits { idle_timeout: Duration::from_millis(300), keep_alive: Duration::from_secs(100), ..Limits::default() };
+        Limits { idle_timeout: Duration::from_secs(1), keep_alive: Duration::from_secs(100), ..Limits::default() };
     let host = Host::with(1, &limits);
     let (_raw, _conn, _send, _recv) = proven_raw(&host, &bundle(2)).await;
     let session = host.session().await;
