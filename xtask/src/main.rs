@@ -9,6 +9,7 @@
 mod comments;
 mod functions;
 mod layers;
+mod paths;
 mod scan;
 mod tidy;
 mod tree;

@@ -4,7 +4,7 @@ use crate::functions::{self, Outline};
 use crate::scan::{Scan, scan};
 use crate::tree::{File, Kind as FileKind};
 use crate::violation::{Kind, Violation};
-use crate::{Error, comments, layers, tree};
+use crate::{Error, comments, layers, paths, tree};
 
 const FUNCTION_LINES_MAX: usize = 70;
 const PROOF_FUNCTION_LINES_MAX: usize = 100;
@@ -20,11 +20,21 @@ const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), c
 
 /// Checks the whole tree; also returns a line about its size.
 pub(crate) fn run() -> Result<(String, Vec<Violation>), Error> {
-    let files = tree::files(&tree::root(), ".rs")?;
+    let root = tree::root();
+    let files = tree::files(&root, ".rs")?;
     let mut found = Vec::new();
     let mut lengths = Vec::new();
     for file in &files {
         found.extend(check(file, &mut lengths));
+        found.extend(paths::in_comments(&root, &file.path, &scan(&file.text).comments));
+    }
+    for document in tree::files(&root, ".md")? {
+        found.extend(paths::in_document(&root, &document.path, &document.text));
+        found.extend(machine_paths(&document).into_iter().map(|(line, kind)| Violation {
+            file: document.path.clone(),
+            line,
+            kind,
+        }));
     }
     lengths.sort_unstable();
     let median = lengths.get(lengths.len() / 2).copied().unwrap_or_default();

@@ -59,6 +59,9 @@ pub(crate) enum Kind {
     /// A path that exists on one machine only.
     #[error("names a folder of one machine (`{0}`)")]
     MachinePath(&'static str),
+    /// A file that is named and does not exist.
+    #[error("names `{0}`, which does not exist")]
+    DeadPath(String),
     /// A crate root without a part of its documentation.
     #[error("crate root has no `//! {0}` documentation")]
     RootDocs(&'static str),

@@ -72,11 +72,15 @@ fn key_package(input: &[u8]) -> Verdict {
     let not_after = NOW_UNIX_S + 60;
     let mut signed = Writer::new();
     signed.raw(domain::KEY_PACKAGE).raw(&STREAM.0).bytes16(own().key_id().as_bytes());
-    signed.raw(&sha256(&[input])).u64(not_after);
+    signed.raw(&own().fingerprint().0).raw(&sha256(&[input])).u64(not_after);
     let mut offer = Writer::new();
     offer.u8(VERSION).raw(&STREAM.0).u64(not_after).bytes32(&own().public().to_bytes()).bytes32(input);
     offer.raw(&built(own().sign(&signed.finish())).to_bytes());
-    decoded(&KeyPackageOffer::parse(&offer.finish()).and_then(|offer| offer.verify(STREAM, NOW_UNIX_S)))
+    let verified = KeyPackageOffer::parse(&offer.finish()).and_then(|offer| offer.verify(STREAM, NOW_UNIX_S));
+    if let Err(error) = &verified {
+        assert!(!error.to_string().contains("not signed"), "this target no longer signs what an offer signs");
+    }
+    decoded(&verified)
 }
 
 fn accepted(input: &[u8]) -> Verdict {
