@@ -1,0 +1,83 @@
+//! Why a node could not start or had to stop.
+
+use crate::admission::Refusal;
+
+/// Ends a role; everything less is an [`Event::Warning`](crate::event::Event::Warning).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The UDP socket could not be opened.
+    #[error("cannot listen: is the port taken, or the address not of this machine?")]
+    Bind(#[from] edge_net::BindError),
+    /// No address of the ticket answered with the right keys.
+    #[error("no peer of the ticket could be reached; the last try, {hop}, failed")]
+    Unreachable {
+        /// The last address tried.
+        hop: String,
+        /// Why it failed.
+        #[source]
+        source: edge_net::Error,
+    },
+    /// The session broke.
+    #[error("the link to the parent broke")]
+    Session(#[from] edge_net::Error),
+    /// The parent does not give the stream.
+    #[error("the parent refuses: {detail}")]
+    ParentRefused {
+        /// The parent's words.
+        detail: String,
+    },
+    /// The parent broke the protocol.
+    #[error("the parent broke the protocol: {0}")]
+    Parent(&'static str),
+    /// The publisher does not admit this viewer.
+    #[error("not admitted: {0}")]
+    NotAdmitted(#[from] Refusal),
+    /// The ticket has no join secret.
+    #[error("this ticket has no join secret: ask the publisher for a viewer's ticket, and use this one with --via")]
+    NoSecret,
+    /// Nobody answered the request to be admitted.
+    #[error("the publisher did not answer: is it still running?")]
+    NoAnswer,
+    /// The group's rules refuse a step.
+    #[error("the group refuses")]
+    Group(#[from] edge_group::Error),
+    /// A seal failed.
+    #[error("sealing failed")]
+    Seal(#[from] edge_seal::Error),
+    /// The relay core refuses a step.
+    #[error("the relay refuses")]
+    Relay(#[from] edge_relay::Error),
+    /// A key operation failed.
+    #[error("a key operation failed")]
+    Crypto(#[from] edge_crypto::Error),
+    /// The source cannot be read.
+    #[error("cannot use the input {name}")]
+    Source {
+        /// Path, or what it is.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A codec refuses its configuration or input.
+    #[error("the video codec refuses")]
+    Video(#[from] edge_codec::video::Error),
+    /// The audio codec refuses.
+    #[error("the audio codec refuses")]
+    Audio(#[from] edge_codec::audio::Error),
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The metrics address could not be opened.
+    #[error("cannot serve metrics")]
+    Metrics(#[source] std::io::Error),
+}

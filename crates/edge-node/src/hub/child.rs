@@ -1,0 +1,228 @@
+//! One child's link: its requests, and the task that writes its media.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use edge_net::{CloseCode, Error, Session};
+use edge_relay::{Handle, Start, Subscription, Transmit};
+use edge_wire::control::{MAX_CHAIN, MAX_DETAIL, Message, Refusal};
+use edge_wire::id::Fingerprint;
+use edge_wire::layer::{Layer, Policy};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::{Hub, Seat, Upward, lock, lost, subscriber_id, transit_context};
+use crate::clock;
+
+/// Priorities on one link: sound, then key frames, then lower layers.
+const AUDIO: i32 = 300;
+const KEY: i32 = 200;
+const BASE: i32 = 100;
+
+/// Serves a child until its link ends.
+pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
+    let peer = session.peer().fingerprint();
+    let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial });
+    if let Some(old) = replaced {
+        old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
+    }
+    let mut child = Child { hub, session, peer, writer: None };
+    let ending = loop {
+        match child.session.recv_control().await {
+            Ok(bytes) => match Message::parse(&bytes) {
+                Ok(message) => child.handle(message),
+                Err(error) => {
+                    child.session.close(CloseCode::PROTOCOL, &error.to_string());
+                    break Error::ClosedHere;
+                }
+            },
+            Err(error) => break error,
+        }
+    };
+    tracing::info!(child = %child.session.peer().key_id(), %ending, "a child left");
+    child.leave(serial);
+}
+
+struct Child {
+    hub: Hub,
+    session: Session,
+    peer: Fingerprint,
+    writer: Option<(Handle, AbortHandle)>,
+}
+
+impl Child {
+    fn handle(&mut self, message: Message) {
+        if message.stream() != self.hub.0.stream {
+            return self.refuse(&message, Refusal::UnknownStream, "this peer does not carry that stream");
+        }
+        match message {
+            Message::Subscribe { subscription, policy, .. } => self.subscribe(subscription, policy),
+            Message::Unsubscribe { .. } => self.unsubscribe(),
+            Message::SetPolicy { policy, .. } => self.set_policy(policy),
+            Message::Recover { need, .. } => self.hub.want(need),
+            Message::Up { from, body, .. } => self.request(from, body),
+            Message::CommitsWanted { from, .. } => {
+                let kept = lock(&self.hub.0.memory).commits_since(from);
+                match kept.is_empty() {
+                    true => self.hub.ask(Upward::Commits(from)),
+                    false => kept.iter().for_each(|commit| self.hub.send_to(self.peer, commit)),
+                }
+            }
+            Message::TreeWanted { epoch, .. } => {
+                let kept = lock(&self.hub.0.memory).tree_for(epoch, self.peer);
+                match kept {
+                    Some(tree) => self.hub.send_to(self.peer, &tree),
+                    None => self.hub.ask(Upward::Tree(epoch)),
+                }
+            }
+            other => self.refuse(&other, Refusal::Protocol, "only a parent sends that"),
+        }
+    }
+
+    fn subscribe(&mut self, subscription: u32, policy: Policy) {
+        let stream = self.hub.0.stream;
+        let chain = lock(&self.hub.0.chain).clone();
+        let asked = Message::Unsubscribe { stream };
+        if chain.contains(&self.peer) {
+            return self.refuse(&asked, Refusal::Loop, "you are on the way from the publisher to this peer");
+        }
+        if chain.is_empty() || chain.len() >= MAX_CHAIN {
+            return self.refuse(&asked, Refusal::TooDeep, "this peer has no way to the publisher, or too long a one");
+        }
+        let granted = self.grant(subscription, policy);
+        match granted {
+            Ok(handle) => {
+                let answer = Message::Subscribed { stream, subscription, chain };
+                super::send(&self.session, &answer.to_bytes());
+                self.start_writer(handle);
+                self.hub.report_child(&self.session, true);
+            }
+            Err(error) => self.refuse(&asked, Refusal::Full, &error.to_string()),
+        }
+    }
+
+    fn grant(&mut self, subscription: u32, policy: Policy) -> Result<Handle, crate::Error> {
+        let stream = self.hub.0.stream;
+        let context = transit_context(stream, subscription);
+        let transit_key = self.session.transit_key(self.session.outbound(), &context)?;
+        let subscriber = subscriber_id(self.peer).map_err(|_| crate::Error::Parent("fingerprint"))?;
+        let wish = Subscription { stream, subscriber, transit_key, policy, start: Start::Cached };
+        Ok(lock(&self.hub.0.relay).subscribe(wish, clock::now_ms())?)
+    }
+
+    fn start_writer(&mut self, handle: Handle) {
+        self.stop_writer();
+        let notify = Arc::new(Notify::new());
+        // What the subscription begins with is queued already.
+        notify.notify_one();
+        lock(&self.hub.0.writers).insert(handle, notify.clone());
+        let task = tokio::spawn(write(self.hub.clone(), self.session.clone(), handle, notify));
+        self.writer = Some((handle, task.abort_handle()));
+    }
+
+    fn stop_writer(&mut self) {
+        if let Some((handle, task)) = self.writer.take() {
+            task.abort();
+            lock(&self.hub.0.writers).remove(&handle);
+        }
+    }
+
+    fn unsubscribe(&mut self) {
+        self.stop_writer();
+        let Ok(subscriber) = subscriber_id(self.peer) else { return };
+        let mut relay = lock(&self.hub.0.relay);
+        let gone = relay
+            .handles(self.hub.0.stream)
+            .find(|handle| relay.subscriber(*handle).is_some_and(|(_, name)| *name == subscriber));
+        if let Some(stats) = gone.and_then(|handle| relay.stats(handle)) {
+            self.hub.0.dropped.fetch_add(lost(&stats), Ordering::Relaxed);
+        }
+        if relay.unsubscribe(self.hub.0.stream, &subscriber).is_ok() {
+            drop(relay);
+            self.hub.report_child(&self.session, false);
+        }
+    }
+
+    fn set_policy(&mut self, policy: Policy) {
+        let Ok(subscriber) = subscriber_id(self.peer) else { return };
+        let _ = lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy);
+    }
+
+    fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {
+        if from != self.peer {
+            if lock(&self.hub.0.children).contains_key(&from) {
+                // A direct child speaks for itself; nobody below another child can take its way back.
+                return;
+            }
+            lock(&self.hub.0.memory).learn_route(from, self.peer);
+        }
+        self.hub.ask(Upward::Request { from, body });
+    }
+
+    fn refuse(&self, message: &Message, reason: Refusal, detail: &str) {
+        let detail: String = detail.chars().take(MAX_DETAIL / 4).collect();
+        super::send(&self.session, &Message::Refused { stream: message.stream(), reason, detail }.to_bytes());
+    }
+
+    /// Gives the seat up, unless a newer link of the same peer has taken it.
+    fn leave(mut self, serial: u64) {
+        let mut children = lock(&self.hub.0.children);
+        let own = children.get(&self.peer).is_some_and(|seat| seat.serial == serial);
+        if own {
+            children.remove(&self.peer);
+        }
+        drop(children);
+        match own {
+            true => {
+                self.unsubscribe();
+                lock(&self.hub.0.memory).forget(self.peer);
+            }
+            false => self.stop_writer(),
+        }
+    }
+}
+
+/// Seals and sends while the link has room. A child that is too slow is thinned by the relay core meanwhile.
+async fn write(hub: Hub, session: Session, handle: Handle, notify: Arc<Notify>) {
+    loop {
+        notify.notified().await;
+        loop {
+            if session.writable().await.is_err() {
+                return;
+            }
+            let polled = lock(&hub.0.relay).poll(handle, clock::now_ms(), &hub.0.arena);
+            match polled {
+                Ok(Some(transmit)) => send_media(&hub, &session, transmit),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::info!(%error, "a subscription ended");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn send_media(hub: &Hub, session: &Session, transmit: Transmit) {
+    let priority = priority(&transmit);
+    let len = u64::try_from(transmit.message.len()).unwrap_or(u64::MAX);
+    match session.try_send_message(transmit.message.into_bytes(), priority) {
+        Ok(()) => {
+            hub.0.forwarded.fetch_add(1, Ordering::Relaxed);
+            hub.0.bytes.fetch_add(len, Ordering::Relaxed);
+        }
+        Err(_) => {
+            hub.0.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn priority(transmit: &Transmit) -> i32 {
+    let Layer { spatial, temporal, quality } = transmit.header.layer;
+    let depth = i32::from(spatial) + i32::from(temporal) + i32::from(quality);
+    match (transmit.hint.audio, transmit.hint.key) {
+        (true, _) => AUDIO,
+        (false, true) => KEY - i32::from(spatial),
+        (false, false) => BASE - depth,
+    }
+}

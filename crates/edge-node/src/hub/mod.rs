@@ -1,0 +1,310 @@
+//! The hub: feeds children, whoever feeds the hub. It carries what it cannot read.
+
+mod child;
+mod memory;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_net::{CloseCode, Endpoint, Session};
+use edge_relay::{Arena, Handle, Limits, Need, Relay};
+use edge_wire::chunk::InnerSealed;
+use edge_wire::control::{Message, Recovery};
+use edge_wire::id::{Epoch, Fingerprint, KeyId, StreamId};
+use edge_wire::link::Hint;
+use tokio::sync::{Notify, mpsc};
+
+use crate::clock;
+use crate::event::{Event, Reporter};
+use memory::Memory;
+
+/// Requests from below that may wait for the parent or the publisher; more are dropped, and asked again by who needs
+/// them.
+pub const MAX_UPWARD: usize = 256;
+/// Time between two requests for the same kind of recovery frame.
+pub const RECOVERY_INTERVAL_MS: u64 = 250;
+
+const DRAIN_STEP: Duration = Duration::from_millis(10);
+
+/// What children want from above.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upward {
+    /// An end-to-end message to the publisher.
+    Request {
+        /// The peer that speaks.
+        from: Fingerprint,
+        /// Opaque.
+        body: Bytes,
+    },
+    /// A frame that helps.
+    Recover(Recovery),
+    /// Accepted commits made in this epoch and later.
+    Commits(Epoch),
+    /// The ratchet tree of an epoch.
+    Tree(Epoch),
+}
+
+impl Upward {
+    /// The control message for a parent.
+    pub fn into_message(self, stream: StreamId) -> Message {
+        match self {
+            Self::Request { from, body } => Message::Up { stream, from, body },
+            Self::Recover(need) => Message::Recover { stream, need },
+            Self::Commits(from) => Message::CommitsWanted { stream, from },
+            Self::Tree(epoch) => Message::TreeWanted { stream, epoch },
+        }
+    }
+}
+
+/// Totals since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    /// Chunks given to the transport.
+    pub forwarded: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Chunks that a child lost to thinning.
+    pub dropped: u64,
+    /// Chunks refused by the relay core.
+    pub refused: u64,
+}
+
+/// One stream's hub; clones share it.
+#[derive(Clone, Debug)]
+pub struct Hub(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stream: StreamId,
+    relay: Mutex<Relay>,
+    arena: Arena,
+    children: Mutex<BTreeMap<Fingerprint, Seat>>,
+    writers: Mutex<BTreeMap<Handle, Arc<Notify>>>,
+    memory: Mutex<Memory>,
+    chain: Mutex<Vec<Fingerprint>>,
+    upward: mpsc::Sender<Upward>,
+    recovery: Mutex<BTreeMap<Recovery, u64>>,
+    reporter: Reporter,
+    forwarded: AtomicU64,
+    bytes: AtomicU64,
+    dropped: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// A child's place: its link, by which control messages reach it.
+#[derive(Debug, Clone)]
+struct Seat {
+    session: Session,
+    serial: u64,
+}
+
+impl Hub {
+    /// A hub for `stream`, and the end that reads what its children want.
+    pub fn new(
+        stream: StreamId,
+        limits: Limits,
+        reporter: Reporter,
+    ) -> Result<(Self, mpsc::Receiver<Upward>), edge_relay::Error> {
+        let (upward, wishes) = mpsc::channel(MAX_UPWARD);
+        let mut relay = Relay::new(limits);
+        relay.pin(stream)?;
+        let inner = Inner {
+            stream,
+            relay: Mutex::new(relay),
+            arena: Arena::new(),
+            children: Mutex::default(),
+            writers: Mutex::default(),
+            memory: Mutex::default(),
+            chain: Mutex::default(),
+            upward,
+            recovery: Mutex::default(),
+            reporter,
+            forwarded: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        };
+        Ok((Self(Arc::new(inner)), wishes))
+    }
+
+    /// Accepts children until the endpoint closes.
+    pub async fn accept(self, endpoint: Arc<Endpoint>) {
+        let mut serial = 0;
+        while let Some(newcomer) = endpoint.accept().await {
+            match newcomer {
+                Ok(session) => {
+                    serial += 1;
+                    tokio::spawn(child::serve(self.clone(), session, serial));
+                }
+                Err(failed) => tracing::info!(addr = %failed.addr, error = %failed.error, "a newcomer failed"),
+            }
+        }
+    }
+
+    /// Sets the peers from the publisher down to and including this node.
+    pub fn set_chain(&self, chain: Vec<Fingerprint>) {
+        *lock(&self.0.chain) = chain;
+    }
+
+    /// Offers one sealed chunk to every child.
+    pub fn forward(&self, chunk: InnerSealed, hint: Hint) {
+        let now_ms = clock::now_ms();
+        let (ready, need) = {
+            let mut relay = lock(&self.0.relay);
+            if let Err(error) = relay.forward(self.0.stream, chunk, hint, now_ms) {
+                self.0.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, "a chunk was not forwarded");
+                return;
+            }
+            (relay.ready().collect::<Vec<_>>(), relay.stream_need(self.0.stream, now_ms))
+        };
+        let writers = lock(&self.0.writers);
+        ready.iter().filter_map(|handle| writers.get(handle)).for_each(|writer| writer.notify_one());
+        drop(writers);
+        match need {
+            Some(Need::Key) => self.want(Recovery::KeyFrame),
+            Some(Need::Switch { .. }) => self.want(Recovery::Switch),
+            None => {}
+        }
+    }
+
+    /// Counts a chunk from the parent that was not authentic.
+    pub fn refuse(&self) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Carries a message from above: to one child, to those who asked, or to all.
+    pub fn carry(&self, message: Message) {
+        match &message {
+            Message::Down { to, .. } => self.send_down(*to, &message),
+            Message::Commit { epoch, .. } => {
+                lock(&self.0.memory).keep_commit(*epoch, message.clone());
+                self.broadcast(&message);
+            }
+            Message::Tree { epoch, .. } => {
+                let waiting = lock(&self.0.memory).keep_tree(*epoch, message.clone());
+                waiting.into_iter().for_each(|child| self.send_to(child, &message));
+            }
+            Message::Ended { .. } => self.broadcast(&message),
+            _ => tracing::debug!("the parent sent what only children send"),
+        }
+    }
+
+    /// Children fed now.
+    pub fn children(&self) -> usize {
+        lock(&self.0.relay).subscriber_count(self.0.stream)
+    }
+
+    /// Totals.
+    pub fn counters(&self) -> Counters {
+        let total = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let live: u64 = {
+            let relay = lock(&self.0.relay);
+            relay.handles(self.0.stream).filter_map(|handle| relay.stats(handle)).map(|stats| lost(&stats)).sum()
+        };
+        Counters {
+            forwarded: total(&self.0.forwarded),
+            bytes: total(&self.0.bytes),
+            dropped: total(&self.0.dropped) + live,
+            refused: total(&self.0.refused),
+        }
+    }
+
+    /// Waits until every child has what was forwarded, tells them that the stream is over, and ends their links.
+    pub async fn finish(&self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.drained()).await;
+        self.carry(Message::Ended { stream: self.0.stream });
+        let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
+        let mut endings = tokio::task::JoinSet::new();
+        for seat in seats {
+            endings.spawn(async move { seat.session.finish(CloseCode::DONE, "the stream is over", patience).await });
+        }
+        while endings.join_next().await.is_some() {}
+    }
+
+    async fn drained(&self) {
+        loop {
+            let queued = lock(&self.0.relay).ready().next().is_some();
+            let in_flight = lock(&self.0.children).values().any(|seat| seat.session.in_flight().messages > 0);
+            if !queued && !in_flight {
+                return;
+            }
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+    }
+
+    /// Asks above for a recovery frame, each kind at most once an interval.
+    fn want(&self, need: Recovery) {
+        let now_ms = clock::now_ms();
+        let mut asked = lock(&self.0.recovery);
+        let due = asked.get(&need).is_none_or(|last| now_ms.saturating_sub(*last) >= RECOVERY_INTERVAL_MS);
+        if due {
+            asked.insert(need, now_ms);
+            self.ask(Upward::Recover(need));
+        }
+    }
+
+    fn ask(&self, wish: Upward) {
+        if self.0.upward.try_send(wish).is_err() {
+            tracing::debug!("too many requests from below: one was dropped");
+        }
+    }
+
+    fn broadcast(&self, message: &Message) {
+        let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
+        let bytes = message.to_bytes();
+        seats.iter().for_each(|seat| send(&seat.session, &bytes));
+    }
+
+    fn send_down(&self, to: Fingerprint, message: &Message) {
+        let direct = lock(&self.0.children).contains_key(&to);
+        let child = if direct { Some(to) } else { lock(&self.0.memory).route(to) };
+        if let Some(child) = child {
+            self.send_to(child, message);
+        }
+    }
+
+    fn send_to(&self, child: Fingerprint, message: &Message) {
+        let session = lock(&self.0.children).get(&child).map(|seat| seat.session.clone());
+        if let Some(session) = session {
+            send(&session, &message.to_bytes());
+        }
+    }
+
+    fn report_child(&self, session: &Session, present: bool) {
+        self.0.reporter.send(Event::Child { key_id: session.peer().key_id().to_string(), present });
+    }
+}
+
+/// The relay's name of a child: the fingerprint, which unlike a key id nobody else can claim.
+pub fn subscriber_id(peer: Fingerprint) -> Result<KeyId, edge_wire::Error> {
+    KeyId::new(peer.to_string())
+}
+
+/// What the transit key of a subscription is bound to, beyond the link itself.
+pub fn transit_context(stream: StreamId, subscription: u32) -> [u8; 36] {
+    let mut out = [0; 36];
+    out[..32].copy_from_slice(&stream.0);
+    out[32..].copy_from_slice(&subscription.to_be_bytes());
+    out
+}
+
+/// A control queue that is full belongs to a peer that does not read: it asks again or is cut off by its idle timeout.
+fn send(session: &Session, bytes: &[u8]) {
+    if let Err(error) = session.try_send_control(bytes) {
+        tracing::debug!(%error, "a control message was not sent");
+    }
+}
+
+fn lost(stats: &edge_relay::Stats) -> u64 {
+    let dropped = stats.dropped;
+    dropped.dependency + dropped.spatial + dropped.temporal + dropped.base + dropped.audio
+}
+
+/// No code panics while it holds one of these locks, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,358 @@
+//! Keeps the group: admits, removes, rotates, and says in which order.
+//!
+//! Every change is staged, written to disk, sent, and only then merged; the new key reaches the sealer last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_codec::video::Recovery;
+use edge_crypto::random::System;
+use edge_group::{Applied, Delta, Emission, Group, KeyPackageOffer, Op, VerifiedOffer};
+use edge_identity::bundle::KeyBundle;
+use edge_identity::safety;
+use edge_seal::EpochDek;
+use edge_wire::control::Message;
+use edge_wire::id::{Epoch, Fingerprint, KeyId};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::Command;
+use super::capture::Controls;
+use crate::admission::{self, Keys, Refusal, Reply, Request};
+use crate::description::Description;
+use crate::event::{Event, Reporter};
+use crate::hub::{Hub, Upward};
+use crate::state::Vault;
+use crate::ticket::Ticket;
+use crate::{Error, clock};
+
+/// Joins that arrive within this time go into one commit.
+pub const BATCH_WINDOW: Duration = Duration::from_millis(250);
+/// Joins that one commit takes; more wait for the next.
+pub const MAX_BATCH: usize = 64;
+
+/// Time between two turns to refresh a leaf.
+const REFRESH_EVERY: Duration = Duration::from_secs(2);
+/// Longest life of an epoch.
+const ROTATE_AFTER: Duration = Duration::from_secs(60);
+/// Requests of one peer in [`TALLY_WINDOW_MS`].
+const MAX_REQUESTS: u32 = 16;
+const TALLY_WINDOW_MS: u64 = 10_000;
+/// Peers whose requests are counted at a time.
+const MAX_TALLIES: usize = 4096;
+/// Peers that stay refused.
+const MAX_REMOVED: usize = 4096;
+
+/// The group's only committer.
+pub(super) struct Keeper {
+    pub(super) bundle: Arc<KeyBundle>,
+    pub(super) group: Group,
+    pub(super) ticket: Ticket,
+    pub(super) keys: Keys,
+    pub(super) description: Description,
+    pub(super) hub: Hub,
+    pub(super) sealer: mpsc::Sender<(Epoch, EpochDek)>,
+    pub(super) controls: Arc<Controls>,
+    pub(super) members: watch::Sender<usize>,
+    pub(super) vault: Option<Vault>,
+    pub(super) reporter: Reporter,
+    pub(super) desk: Desk,
+}
+
+/// What the keeper remembers between requests.
+#[derive(Default)]
+pub(super) struct Desk {
+    pending: Vec<VerifiedOffer>,
+    batch_at: Option<Instant>,
+    names: BTreeMap<Fingerprint, KeyId>,
+    removed: BTreeSet<Fingerprint>,
+    cold: Vec<Fingerprint>,
+    tallies: BTreeMap<Fingerprint, (u64, u32)>,
+    changed_at: Option<Instant>,
+}
+
+impl Keeper {
+    /// Keeps the group until the requests end.
+    pub(super) async fn run(
+        mut self,
+        mut wishes: mpsc::Receiver<Upward>,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> Result<(), Error> {
+        let mut refresh = interval(REFRESH_EVERY);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut listening = true;
+        self.desk.changed_at = Some(Instant::now());
+        loop {
+            let far = Instant::now() + ROTATE_AFTER;
+            let batch_at = self.desk.batch_at.unwrap_or(far);
+            tokio::select! {
+                wish = wishes.recv() => match wish {
+                    Some(wish) => self.wish(wish).await?,
+                    None => return Ok(()),
+                },
+                command = commands.recv(), if listening => match command {
+                    Some(command) => self.command(command).await?,
+                    None => listening = false,
+                },
+                () = sleep_until(batch_at), if self.desk.batch_at.is_some() => self.admit().await?,
+                _ = refresh.tick() => self.tend().await?,
+            }
+        }
+    }
+
+    async fn wish(&mut self, wish: Upward) -> Result<(), Error> {
+        match wish {
+            Upward::Recover(need) => self.controls.request(need),
+            Upward::Request { from, body } => return self.request(from, &body).await,
+            // The hub holds all that there is.
+            Upward::Commits(_) | Upward::Tree(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn request(&mut self, from: Fingerprint, body: &[u8]) -> Result<(), Error> {
+        if !self.desk.within_rate(from) {
+            self.answer_clear(from, Refusal::TooMany);
+            return Ok(());
+        }
+        match self.keys.open_request(body, from) {
+            Ok(Request::Join(offer)) => self.join(from, &offer),
+            Ok(Request::Refresh(commit)) => return self.refresh(&commit).await,
+            Err(error) => {
+                tracing::info!(%from, %error, "a request was refused");
+                self.answer_clear(from, Refusal::Ticket);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a newcomer into the next batch.
+    fn join(&mut self, from: Fingerprint, offer: &[u8]) {
+        match self.check(from, offer) {
+            Ok(offer) => {
+                self.desk.pending.retain(|waiting| waiting.fingerprint() != from);
+                self.desk.pending.push(offer);
+                self.desk.batch_at.get_or_insert(Instant::now() + BATCH_WINDOW);
+            }
+            Err(refusal) => self.answer_clear(from, refusal),
+        }
+    }
+
+    fn check(&self, from: Fingerprint, offer: &[u8]) -> Result<VerifiedOffer, Refusal> {
+        if self.desk.removed.contains(&from) {
+            return Err(Refusal::Removed);
+        }
+        if self.group.roster().len() + self.desk.pending.len() >= edge_group::MAX_MEMBERS {
+            return Err(Refusal::Full);
+        }
+        let offer = KeyPackageOffer::parse(offer).map_err(|_| Refusal::Offer)?;
+        let offer = offer.verify(self.group.stream(), clock::unix_s()).map_err(|error| match error {
+            edge_group::Error::PeerLacksMlkem(_) => Refusal::PeerLacksMlkem,
+            _ => Refusal::Offer,
+        })?;
+        if offer.fingerprint() != from {
+            return Err(Refusal::Offer);
+        }
+        let taken = |(peer, name): (&Fingerprint, &KeyId)| name == offer.key_id() && *peer != from;
+        let waiting = |other: &VerifiedOffer| other.key_id() == offer.key_id() && other.fingerprint() != from;
+        let own = offer.key_id() == self.bundle.key_id();
+        match own || self.desk.names.iter().any(taken) || self.desk.pending.iter().any(waiting) {
+            true => Err(Refusal::Duplicate),
+            false => Ok(offer),
+        }
+    }
+
+    /// Admits everybody who waits, in one commit; who is a member already is re-keyed.
+    async fn admit(&mut self) -> Result<(), Error> {
+        let rest = self.desk.pending.split_off(self.desk.pending.len().min(MAX_BATCH));
+        let offers = std::mem::replace(&mut self.desk.pending, rest);
+        self.desk.batch_at = (!self.desk.pending.is_empty()).then(|| Instant::now() + BATCH_WINDOW);
+        if offers.is_empty() {
+            return Ok(());
+        }
+        let mut ops = Vec::new();
+        let mut added = Vec::new();
+        for offer in offers {
+            let (peer, name) = (offer.fingerprint(), offer.key_id().clone());
+            self.desk.names.insert(peer, name.clone());
+            if self.group.roster().iter().any(|member| member.key_id == name) {
+                ops.push(Op::Leave(name.clone()));
+            }
+            self.desk.cold.retain(|cold| *cold != peer);
+            self.desk.cold.push(peer);
+            added.push(name.to_string());
+            ops.push(Op::Join(Box::new(offer)));
+        }
+        self.change(&Delta::Batch(ops), added, Vec::new()).await
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), Error> {
+        match command {
+            Command::Remove(name) => self.remove(&name).await,
+            Command::Rotate => self.change(&Delta::Rotate, Vec::new(), Vec::new()).await,
+            Command::Members => self.report(Vec::new(), Vec::new(), 0),
+        }
+    }
+
+    async fn remove(&mut self, name: &str) -> Result<(), Error> {
+        let member = self.desk.names.iter().find(|(_, known)| known.as_str() == name);
+        let Some((peer, key_id)) = member.map(|(peer, key_id)| (*peer, key_id.clone())) else {
+            self.reporter.warn(format!("there is no member named {name}"));
+            return Ok(());
+        };
+        self.desk.names.remove(&peer);
+        self.desk.cold.retain(|cold| *cold != peer);
+        if self.desk.removed.len() < MAX_REMOVED {
+            self.desk.removed.insert(peer);
+        }
+        self.change(&Delta::Leave(key_id), Vec::new(), vec![name.to_owned()]).await?;
+        self.renew_ticket()
+    }
+
+    /// The removed member knows the join secret, so it must not serve for another identity of its own.
+    fn renew_ticket(&mut self) -> Result<(), Error> {
+        let secret = Ticket::new_secret(&mut System);
+        self.keys = Keys::new(&secret, self.group.stream())?;
+        self.ticket.secret = Some(secret);
+        self.reporter.send(super::ready(&self.bundle, &self.ticket));
+        Ok(())
+    }
+
+    /// Gives one cold member its turn, or rotates an epoch that has lived long enough.
+    async fn tend(&mut self) -> Result<(), Error> {
+        if self.desk.changed_at.is_some_and(|at| at.elapsed() >= ROTATE_AFTER) {
+            return self.change(&Delta::Rotate, Vec::new(), Vec::new()).await;
+        }
+        if self.desk.pending.is_empty() && !self.desk.cold.is_empty() {
+            let peer = self.desk.cold.remove(0);
+            // Members joined with tickets that may have been renewed since, so this cannot be sealed under one.
+            self.send_down(peer, admission::clear_reply(&Reply::RefreshTurn));
+        }
+        Ok(())
+    }
+
+    /// Accepts a member's refresh as this epoch's commit.
+    async fn refresh(&mut self, commit: &[u8]) -> Result<(), Error> {
+        let accepted = tokio::task::block_in_place(|| self.group.accept_foreign(commit));
+        match accepted {
+            Ok((Applied { dek, .. }, emission)) => {
+                self.persist()?;
+                self.emit(&emission)?;
+                self.install(dek).await?;
+                self.report(Vec::new(), Vec::new(), emission.commit().len())
+            }
+            Err(error) => {
+                tracing::info!(%error, "a member's refresh was not accepted");
+                Ok(())
+            }
+        }
+    }
+
+    /// Stages, persists, sends, merges.
+    async fn change(&mut self, delta: &Delta, added: Vec<String>, removed: Vec<String>) -> Result<(), Error> {
+        let staged = match tokio::task::block_in_place(|| self.group.stage(delta)) {
+            Ok(staged) => staged,
+            Err(error) => {
+                self.reporter.warn(format!("the group was not changed: {error}"));
+                return Ok(());
+            }
+        };
+        self.persist()?;
+        let emission = staged.emission().clone();
+        self.emit(&emission)?;
+        let dek = tokio::task::block_in_place(|| self.group.merge(staged))?;
+        self.install(dek).await?;
+        if !added.is_empty() {
+            // Newcomers cannot open what came before: they need a picture that starts in their first epoch.
+            self.controls.request(Recovery::KeyFrame);
+            self.welcome(&emission)?;
+        }
+        self.report(added, removed, emission.commit().len())
+    }
+
+    fn emit(&self, emission: &Emission) -> Result<(), Error> {
+        self.hub.carry(accepted(emission, &self.bundle)?);
+        Ok(())
+    }
+
+    fn welcome(&self, emission: &Emission) -> Result<(), Error> {
+        let epoch = emission.epoch();
+        let body = self.keys.seal_tree(&self.group.export_tree()?, &mut System)?;
+        self.hub.carry(Message::Tree { stream: self.group.stream(), epoch, body });
+        for welcome in emission.welcomes(&self.bundle)? {
+            let reply = Reply::Welcome { epoch, welcome: welcome.to_bytes().into(), description: self.description };
+            self.answer(welcome.joiner(), &reply)?;
+        }
+        Ok(())
+    }
+
+    async fn install(&mut self, dek: EpochDek) -> Result<(), Error> {
+        self.desk.changed_at = Some(Instant::now());
+        self.members.send_replace(self.group.roster().len());
+        // Without a sealer the stream is over, which the publisher finds out by itself.
+        let _ = self.sealer.send((self.group.epoch(), dek)).await;
+        Ok(())
+    }
+
+    fn persist(&self) -> Result<(), Error> {
+        match &self.vault {
+            Some(vault) => tokio::task::block_in_place(|| vault.store(&self.group.snapshot()?, &self.bundle)),
+            None => Ok(()),
+        }
+    }
+
+    fn report(&self, added: Vec<String>, removed: Vec<String>, commit_bytes: usize) -> Result<(), Error> {
+        let safety_code = safety::code(self.group.epoch_authenticator()?.expose()).to_string();
+        self.reporter.send(Event::Epoch {
+            epoch: self.group.epoch().0,
+            members: self.group.roster().len(),
+            added,
+            removed,
+            safety_code,
+            commit_bytes,
+            at_unix_us: clock::unix_us(),
+        });
+        Ok(())
+    }
+
+    fn answer(&self, to: Fingerprint, reply: &Reply) -> Result<(), Error> {
+        let body = self.keys.seal_reply(reply, to, &mut System)?;
+        self.send_down(to, body);
+        Ok(())
+    }
+
+    fn answer_clear(&self, to: Fingerprint, refusal: Refusal) {
+        self.send_down(to, admission::clear_reply(&Reply::Refused(refusal)));
+    }
+
+    fn send_down(&self, to: Fingerprint, body: Bytes) {
+        self.hub.carry(Message::Down { stream: self.group.stream(), to, body });
+    }
+}
+
+/// The message that makes a commit the one of its epoch.
+pub(super) fn accepted(emission: &Emission, committer: &KeyBundle) -> Result<Message, Error> {
+    let accepted = emission.accepted(committer)?;
+    Ok(Message::Commit { stream: accepted.stream(), epoch: accepted.ends(), body: accepted.to_bytes().into() })
+}
+
+impl Desk {
+    /// Counts a request of `peer`; `false` when it has sent too many lately.
+    fn within_rate(&mut self, peer: Fingerprint) -> bool {
+        let now_ms = clock::now_ms();
+        if self.tallies.len() >= MAX_TALLIES && !self.tallies.contains_key(&peer) {
+            self.tallies.retain(|_, (since, _)| now_ms.saturating_sub(*since) < TALLY_WINDOW_MS);
+            if self.tallies.len() >= MAX_TALLIES {
+                return false;
+            }
+        }
+        let (since, count) = self.tallies.entry(peer).or_insert((now_ms, 0));
+        if now_ms.saturating_sub(*since) >= TALLY_WINDOW_MS {
+            (*since, *count) = (now_ms, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= MAX_REQUESTS
+    }
+}

@@ -1,0 +1,288 @@
+//! The publisher: captures, encodes once, seals once, keeps the group, feeds its children.
+
+mod capture;
+mod input;
+mod keeper;
+mod program;
+mod sealer;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use edge_codec::video::Mode;
+use edge_crypto::random::System;
+use edge_crypto::{Random, hash};
+use edge_group::{Emission, Group, Incarnation, Restored};
+use edge_identity::bundle::KeyBundle;
+use edge_net::{CloseCode, Endpoint, Limits};
+use edge_seal::EpochDek;
+use edge_seal::payload::Origin;
+use edge_wire::id::StreamId;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::admission::Keys;
+use crate::event::{Event, PublishStats, Reporter, Stats};
+use crate::hub::{Hub, Upward};
+use crate::state::Vault;
+use crate::ticket::Ticket;
+use crate::{Error, Shutdown, clock, process};
+use capture::Controls;
+use keeper::Keeper;
+use program::Program;
+use sealer::{Sealer, Totals};
+
+pub use keeper::{BATCH_WINDOW, MAX_BATCH};
+
+const FAREWELL: Duration = Duration::from_secs(2);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Where picture and sound come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The built-in moving test pattern with a tone.
+    Pattern {
+        /// Width in pixels, even.
+        width: u32,
+        /// Height in pixels, even.
+        height: u32,
+        /// Frames per second as (numerator, denominator).
+        rate: (u32, u32),
+    },
+    /// A file, or `-` for standard input: Y4M is encoded; AV1 in IVF, WebM or MP4 passes through.
+    Input(String),
+}
+
+/// What to publish and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Identity.
+    pub bundle: Arc<KeyBundle>,
+    /// Address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Addresses to put into tickets; empty for the listening address itself.
+    pub advertise: Vec<SocketAddr>,
+    /// Picture and sound.
+    pub source: Source,
+    /// Scalability of the encoded video; `None` picks by picture size.
+    pub mode: Option<Mode>,
+    /// Video bit rate; `None` picks by picture size.
+    pub bitrate_kbps: Option<u32>,
+    /// Stop after this much media.
+    pub duration: Option<Duration>,
+    /// Repeat the input from its start until stopped.
+    pub repeat: Repeat,
+    /// Begin to play when this many viewers are members.
+    pub wait_for: usize,
+    /// Folder for sealed group state; without one a restart is a new stream.
+    pub state: Option<PathBuf>,
+}
+
+/// Whether an input starts again at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeat {
+    /// The stream ends with its input.
+    #[default]
+    Once,
+    /// The input starts again.
+    Forever,
+}
+
+/// What a person can tell a running publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Remove the member with this name, refuse it from now on, and invalidate the old ticket.
+    Remove(String),
+    /// Bring fresh keys without changing the roster.
+    Rotate,
+    /// Report the group again.
+    Members,
+}
+
+/// Publishes until the source ends, the duration is over, or `shutdown`.
+pub async fn run(
+    options: Options,
+    commands: mpsc::Receiver<Command>,
+    reporter: Reporter,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let stage = Stage::set(&options, &reporter)?;
+    let outcome = stage.play(&options, commands, shutdown).await;
+    let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
+    reporter.send_last(Event::Done { reason }).await;
+    outcome
+}
+
+/// The announcement of a publisher that listens.
+fn ready(bundle: &KeyBundle, ticket: &Ticket) -> Event {
+    Event::Ready {
+        role: "publish".into(),
+        key_id: bundle.key_id().to_string(),
+        fingerprint: bundle.fingerprint().to_string(),
+        listen: ticket.hops.first().map(|hop| hop.addr.to_string()),
+        ticket: Some(ticket.to_text().to_string()),
+        relay_ticket: Some(ticket.for_relays().to_text().to_string()),
+    }
+}
+
+/// Everything that stands before the first frame.
+struct Stage {
+    endpoint: Arc<Endpoint>,
+    hub: Hub,
+    wishes: mpsc::Receiver<Upward>,
+    program: Program,
+    opening: Opening,
+    ticket: Ticket,
+    reporter: Reporter,
+}
+
+impl Stage {
+    fn set(options: &Options, reporter: &Reporter) -> Result<Self, Error> {
+        let bundle = &options.bundle;
+        let program = Program::open(options)?;
+        let endpoint = Arc::new(Endpoint::bind(bundle.clone(), options.listen, &Limits::default())?);
+        let opening = Opening::new(options)?;
+        let stream = opening.group.stream();
+        let (hub, wishes) = Hub::new(stream, edge_relay::Limits::default(), reporter.clone())?;
+        hub.set_chain(vec![bundle.fingerprint()]);
+        let hops = crate::ticket::own_hops(bundle, endpoint.local_addr()?, &options.advertise);
+        let secret = Some(Ticket::new_secret(&mut System));
+        let ticket = Ticket { stream, publisher: bundle.fingerprint(), hops, secret };
+        Ok(Self { endpoint, hub, wishes, program, opening, ticket, reporter: reporter.clone() })
+    }
+
+    async fn play(self, options: &Options, commands: mpsc::Receiver<Command>, shutdown: Shutdown) -> Result<(), Error> {
+        let Self { endpoint, hub, wishes, program, opening, ticket, reporter } = self;
+        reporter.send(ready(&options.bundle, &ticket));
+        let Opening { group, dek, vault, unsent } = opening;
+        for emission in &unsent {
+            hub.carry(keeper::accepted(emission, &options.bundle)?);
+        }
+        let totals = Arc::new(Totals::default());
+        let controls = Arc::new(Controls::default());
+        let (members, watching) = watch::channel(group.roster().len());
+        let (keys_in, keys_out) = mpsc::channel(sealer::MAX_KEYS);
+        let sealer = Sealer {
+            sender: edge_seal::Sender::new(group.stream(), group.epoch(), dek),
+            origin: Origin::from(options.bundle.fingerprint()),
+            frame_duration_us: program.frame_duration_us(),
+            hub: hub.clone(),
+            totals: totals.clone(),
+        };
+        let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
+        let keeper = Keeper {
+            keys: Keys::new(secret, group.stream())?,
+            bundle: options.bundle.clone(),
+            group,
+            ticket,
+            description: program.description(),
+            hub: hub.clone(),
+            sealer: keys_in,
+            controls: controls.clone(),
+            members,
+            vault,
+            reporter: reporter.clone(),
+            desk: keeper::Desk::default(),
+        };
+        let mut tasks = JoinSet::new();
+        let mut keeping = tokio::spawn(keeper.run(wishes, commands));
+        tasks.spawn(hub.clone().accept(endpoint.clone()));
+        let gauge = Gauge { totals, controls: controls.clone(), hub: hub.clone(), members: watching.clone() };
+        tasks.spawn(gauge.clone().report(reporter.clone()));
+        let outcome = tokio::select! {
+            () = crate::ended(shutdown) => Ok(()),
+            kept = &mut keeping => kept.unwrap_or(Ok(())),
+            played = program.perform(options, &controls, watching, sealer, keys_out) => played,
+        };
+        controls.stop();
+        hub.finish(FAREWELL).await;
+        keeping.abort();
+        tasks.abort_all();
+        reporter.send_last(Event::Stats(Stats::Publish(gauge.stats()))).await;
+        endpoint.close(CloseCode::DONE, "the publisher ended");
+        endpoint.wait_idle().await;
+        outcome
+    }
+}
+
+/// The group a stream begins with: a new one, or the one of before the restart in a fresh epoch.
+struct Opening {
+    group: Group,
+    dek: EpochDek,
+    vault: Option<Vault>,
+    /// Commits that members may not have seen before the restart.
+    unsent: Vec<Emission>,
+}
+
+impl Opening {
+    fn new(options: &Options) -> Result<Self, Error> {
+        let bundle = &options.bundle;
+        let Some(folder) = &options.state else {
+            let stream = StreamId(System.array());
+            return Self::fresh(stream, bundle, None);
+        };
+        // With a folder, the identity has one stream there, so that a restart finds it again.
+        let stream = StreamId(hash::sha256(&[b"edge/stream/v1", &bundle.fingerprint().0]));
+        let vault = Vault::new(folder, stream)?;
+        match vault.load(bundle)? {
+            None => Self::fresh(stream, bundle, Some(vault)),
+            Some(snapshot) => {
+                let restored = Restored::parse(&snapshot, bundle)?;
+                let mut unsent: Vec<Emission> = restored.resend().cloned().into_iter().collect();
+                let rotating = restored.rotate()?;
+                vault.store(&rotating.snapshot()?, bundle)?;
+                unsent.push(rotating.emission().clone());
+                let (group, dek) = rotating.merge()?;
+                Ok(Self { group, dek, vault: Some(vault), unsent })
+            }
+        }
+    }
+
+    fn fresh(stream: StreamId, bundle: &KeyBundle, vault: Option<Vault>) -> Result<Self, Error> {
+        let group = Group::create(stream, Incarnation(System.array()), bundle, clock::unix_s())?;
+        if let Some(vault) = &vault {
+            vault.store(&group.snapshot()?, bundle)?;
+        }
+        let dek = group.dek()?;
+        Ok(Self { group, dek, vault, unsent: Vec::new() })
+    }
+}
+
+/// Reads the publisher's counters.
+#[derive(Clone)]
+struct Gauge {
+    totals: Arc<Totals>,
+    controls: Arc<Controls>,
+    hub: Hub,
+    members: watch::Receiver<usize>,
+}
+
+impl Gauge {
+    async fn report(self, reporter: Reporter) {
+        let mut ticks = tokio::time::interval(REPORT_EVERY);
+        loop {
+            ticks.tick().await;
+            reporter.send(Event::Stats(Stats::Publish(self.stats())));
+        }
+    }
+
+    fn stats(&self) -> PublishStats {
+        let total = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PublishStats {
+            frames_published: total(&self.totals.frames),
+            audio_published: total(&self.totals.sounds),
+            frames_skipped: total(&self.controls.skipped),
+            chunks_sealed: total(&self.totals.chunks),
+            bytes_sealed: total(&self.totals.bytes),
+            encode_ms: self.controls.encode_ms(),
+            epoch: total(&self.totals.epoch),
+            members: *self.members.borrow(),
+            children: self.hub.children(),
+            cpu_s: process::cpu_s(),
+        }
+    }
+}

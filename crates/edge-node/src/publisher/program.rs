@@ -1,0 +1,128 @@
+//! What is published: the source with its encoder settings, and its performance from the first frame to the last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_codec::video::{EncoderConfig, Mode};
+use edge_seal::EpochDek;
+use edge_wire::id::Epoch;
+use tokio::sync::{mpsc, watch};
+
+use super::capture::{Controls, MAX_WAITING, Pattern, Pictures, tone_thread, video_thread};
+use super::input;
+use super::sealer::Sealer;
+use super::{Options, Repeat, Source};
+use crate::Error;
+use crate::description::Description;
+
+/// Pixels from which two spatial layers pay.
+const LARGE_PICTURE: u32 = 1280 * 720;
+
+/// An opened source.
+pub(super) struct Program {
+    pictures: Box<dyn Pictures>,
+    encoder: EncoderConfig,
+    tone: Tone,
+    channels: u8,
+}
+
+/// Whether the source has the tone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    With,
+    Without,
+}
+
+impl Program {
+    /// Opens the source and settles the encoder.
+    pub(super) fn open(options: &Options) -> Result<Self, Error> {
+        match &options.source {
+            Source::Pattern { width, height, rate } => {
+                let frames = frame_count(options.duration, *rate);
+                let pictures = Pattern::new(*width, *height, *rate, frames)?;
+                Ok(Self {
+                    pictures: Box::new(pictures),
+                    encoder: encoder(options, (*width, *height), *rate),
+                    tone: Tone::With,
+                    channels: 1,
+                })
+            }
+            Source::Input(name) => {
+                let movie = input::open(name, options.repeat == Repeat::Forever, options.duration)?;
+                let encoder = encoder(options, movie.size(), movie.rate());
+                let channels = movie.channels();
+                Ok(Self { pictures: Box::new(movie), encoder, tone: Tone::Without, channels })
+            }
+        }
+    }
+
+    /// What newcomers are told.
+    pub(super) fn description(&self) -> Description {
+        let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
+        Description {
+            width: side(self.encoder.width),
+            height: side(self.encoder.height),
+            rate_num: self.encoder.frame_rate.0,
+            rate_den: self.encoder.frame_rate.1.max(1),
+            spatial_layers: self.encoder.mode.spatial_layers(),
+            temporal_layers: self.encoder.mode.temporal_layers(),
+            audio_channels: self.channels,
+        }
+    }
+
+    /// Duration of one picture.
+    pub(super) fn frame_duration_us(&self) -> u32 {
+        let (num, den) = self.encoder.frame_rate;
+        let micros = 1_000_000 * u64::from(den) / u64::from(num.max(1));
+        u32::try_from(micros).unwrap_or(u32::MAX)
+    }
+
+    /// Waits for the audience, then captures, encodes and seals until the end.
+    pub(super) async fn perform(
+        self,
+        options: &Options,
+        controls: &Arc<Controls>,
+        mut members: watch::Receiver<usize>,
+        sealer: Sealer,
+        keys: mpsc::Receiver<(Epoch, EpochDek)>,
+    ) -> Result<(), Error> {
+        let audience = options.wait_for.saturating_add(1);
+        let (units, sealing) = mpsc::channel(MAX_WAITING);
+        let seal = sealer.run(sealing, keys);
+        let capture = async {
+            if members.wait_for(|present| *present >= audience).await.is_err() {
+                return Ok(());
+            }
+            let mut threads = Vec::new();
+            if self.tone == Tone::With {
+                threads.push(tone_thread(options.duration, controls.clone(), units.clone())?);
+            }
+            threads.push(video_thread(self.pictures, self.encoder, controls.clone(), units)?);
+            let ended = tokio::task::spawn_blocking(move || {
+                threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect::<Vec<_>>()
+            });
+            ended.await.unwrap_or_default().into_iter().collect::<Result<(), Error>>()
+        };
+        let (captured, sealed) = tokio::join!(capture, seal);
+        captured.and(sealed)
+    }
+}
+
+fn frame_count(duration: Option<Duration>, (num, den): (u32, u32)) -> u32 {
+    duration.map_or(u32::MAX, |length| {
+        let frames = length.as_secs_f64() * f64::from(num) / f64::from(den.max(1));
+        // Saturates: a float above the range becomes the largest count.
+        frames.round() as u32
+    })
+}
+
+/// About 0.09 bits a pixel suits the speed that live encoding runs at.
+fn encoder(options: &Options, (width, height): (u32, u32), rate: (u32, u32)) -> EncoderConfig {
+    let pixels = width.saturating_mul(height);
+    let default_mode = if pixels >= LARGE_PICTURE { Mode::L2T3 } else { Mode::L1T3 };
+    let per_second = u64::from(pixels) * u64::from(rate.0) / u64::from(rate.1.max(1));
+    let default_kbps = u32::try_from(per_second * 9 / 100_000).unwrap_or(u32::MAX).clamp(64, 20_000);
+    let kbps = options.bitrate_kbps.unwrap_or(default_kbps);
+    let config = EncoderConfig::live(width, height, kbps).with_mode(options.mode.unwrap_or(default_mode));
+    EncoderConfig { frame_rate: rate, ..config }
+}

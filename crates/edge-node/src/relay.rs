@@ -1,0 +1,148 @@
+//! The relay: carries sealed chunks from its parent to its children.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use edge_identity::bundle::KeyBundle;
+use edge_net::{Endpoint, Limits, Session};
+use edge_wire::chunk::InnerSealed;
+use edge_wire::control::Message;
+use edge_wire::id::Fingerprint;
+use edge_wire::layer::Policy;
+use edge_wire::link::Hint;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::event::{Event, RelayStats, Reporter, Stats};
+use crate::hub::{Hub, Upward};
+use crate::ticket::Ticket;
+use crate::uplink::{Handler, MAX_OUTGOING, Uplink};
+use crate::{Error, Shutdown, process};
+
+const FAREWELL: Duration = Duration::from_secs(2);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// What to carry and where to offer it.
+#[derive(Debug)]
+pub struct Options {
+    /// Identity.
+    pub bundle: Arc<KeyBundle>,
+    /// Address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Addresses to put into the ticket; empty for the listening address itself.
+    pub advertise: Vec<SocketAddr>,
+    /// What to carry, and from whom. A join secret in it is dropped unused.
+    pub ticket: Ticket,
+}
+
+/// Carries the stream until it is over or `shutdown`.
+pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Result<(), Error> {
+    let Options { bundle, listen, advertise, ticket } = options;
+    let ticket = ticket.for_relays();
+    let endpoint = Arc::new(Endpoint::bind(bundle.clone(), listen, &Limits::default())?);
+    let (hub, wishes) = Hub::new(ticket.stream, edge_relay::Limits::default(), reporter.clone())?;
+    let hops = crate::ticket::own_hops(&bundle, endpoint.local_addr()?, &advertise);
+    let offered = Ticket { hops: hops.clone(), ..ticket.for_relays() };
+    reporter.send(Event::Ready {
+        role: "relay".into(),
+        key_id: bundle.key_id().to_string(),
+        fingerprint: bundle.fingerprint().to_string(),
+        listen: hops.first().map(|hop| hop.addr.to_string()),
+        ticket: None,
+        relay_ticket: Some(offered.to_text().to_string()),
+    });
+    let accepting = tokio::spawn(hub.clone().accept(endpoint.clone()));
+    let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let asking = tokio::spawn(ask(wishes, up, ticket.stream));
+    let received = Arc::new(AtomicU64::new(0));
+    let reporting = tokio::spawn(report(hub.clone(), received.clone(), reporter.clone()));
+    let own = bundle.fingerprint();
+    let uplink =
+        Uplink { endpoint: endpoint.clone(), own, stream: ticket.stream, hops: ticket.hops, policy: Policy::UNCAPPED };
+    let mut carrier = Carrier { hub: hub.clone(), own, received: received.clone(), reporter: reporter.clone() };
+    let outcome = uplink.run(&mut carrier, outgoing, shutdown).await;
+    hub.finish(FAREWELL).await;
+    for task in [accepting, asking, reporting] {
+        task.abort();
+    }
+    reporter.send_last(Event::Stats(Stats::Relay(stats(&hub, &received)))).await;
+    let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
+    reporter.send_last(Event::Done { reason }).await;
+    endpoint.close(edge_net::CloseCode::DONE, "the relay ended");
+    endpoint.wait_idle().await;
+    outcome
+}
+
+/// Passes what children want on to the parent.
+async fn ask(mut wishes: mpsc::Receiver<Upward>, up: mpsc::Sender<Message>, stream: edge_wire::id::StreamId) {
+    while let Some(wish) = wishes.recv().await {
+        if up.send(wish.into_message(stream)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn report(hub: Hub, received: Arc<AtomicU64>, reporter: Reporter) {
+    let mut ticks = interval(REPORT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        reporter.send(Event::Stats(Stats::Relay(stats(&hub, &received))));
+    }
+}
+
+fn stats(hub: &Hub, received: &AtomicU64) -> RelayStats {
+    let counters = hub.counters();
+    RelayStats {
+        chunks_received: received.load(Ordering::Relaxed),
+        chunks_forwarded: counters.forwarded,
+        bytes_forwarded: counters.bytes,
+        chunks_dropped: counters.dropped,
+        chunks_refused: counters.refused,
+        opened_inner: false,
+        children: hub.children(),
+        cpu_s: process::cpu_s(),
+        rss_kib: process::rss_kib(),
+    }
+}
+
+/// Hands everything from the parent to the hub.
+struct Carrier {
+    hub: Hub,
+    own: Fingerprint,
+    received: Arc<AtomicU64>,
+    reporter: Reporter,
+}
+
+impl Handler for Carrier {
+    fn connected(&mut self, session: &Session, chain: &[Fingerprint]) {
+        self.hub.set_chain([chain, &[self.own]].concat());
+        let parent = session.peer();
+        self.reporter.send(Event::Connected {
+            parent: parent.key_id().to_string(),
+            fingerprint: parent.fingerprint().to_string(),
+            depth: chain.len(),
+        });
+    }
+
+    fn media(&mut self, chunk: InnerSealed, hint: Hint) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        self.hub.forward(chunk, hint);
+    }
+
+    fn refused(&mut self) {
+        self.hub.refuse();
+    }
+
+    fn control(&mut self, message: Message) {
+        if !matches!(message, Message::Ended { .. }) {
+            self.hub.carry(message);
+        }
+    }
+
+    fn disconnected(&mut self, reason: &Error) {
+        self.reporter.send(Event::Disconnected { reason: reason.to_string() });
+    }
+}

@@ -1,0 +1,293 @@
+//! The viewer: joins the group, opens, decodes, records.
+
+mod member;
+mod opener;
+mod playback;
+mod record;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use edge_identity::bundle::KeyBundle;
+use edge_net::{CloseCode, Endpoint, Limits, Session};
+use edge_wire::chunk::InnerSealed;
+use edge_wire::control::{Message, Recovery};
+use edge_wire::id::Fingerprint;
+use edge_wire::layer::Policy;
+use edge_wire::link::Hint;
+use tokio::sync::mpsc;
+
+use crate::admission::Keys;
+use crate::event::{Event, Reporter, Stats, WatchStats};
+use crate::ticket::{Hop, Ticket};
+use crate::uplink::{Handler, MAX_OUTGOING, Uplink};
+use crate::{Error, Shutdown, process};
+use member::{Change, Member};
+use opener::Opener;
+use playback::{Item, Playback};
+
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Changes of the group that may wait for the picture side.
+const MAX_CHANGES: usize = 64;
+
+/// What to watch and where to put it.
+#[derive(Debug)]
+pub struct Options {
+    /// Identity.
+    pub bundle: Arc<KeyBundle>,
+    /// Stream, publisher and join secret.
+    pub ticket: Ticket,
+    /// Parents to use instead of the ticket's own.
+    pub via: Vec<Hop>,
+    /// Highest layers wanted.
+    pub policy: Policy,
+    /// Recording; the ending chooses: `.webm`, `.ivf`, `.y4m`, `.wav`; `-` writes WebM to standard output.
+    pub out: Option<PathBuf>,
+    /// PNG file for the latest picture, written at the end.
+    pub picture: Option<PathBuf>,
+    /// Text file with one line a decoded frame: `frame_number captured_unix_us decoded_unix_us spatial temporal`.
+    pub trace: Option<PathBuf>,
+    /// After a removal: stay on the link and count what still opens.
+    pub after_removal: AfterRemoval,
+}
+
+/// What a removed viewer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AfterRemoval {
+    /// Ends.
+    #[default]
+    End,
+    /// Goes on trying to open what the link brings, with every key it ever had.
+    KeepTrying,
+}
+
+/// Watches until the stream is over, this viewer is removed, or `shutdown`.
+pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Result<(), Error> {
+    let mut viewer = Viewer::start(options, reporter.clone())?;
+    let outcome = viewer.watch(shutdown).await;
+    let finished = viewer.finish().await;
+    let outcome = outcome.and(finished);
+    let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
+    reporter.send_last(Event::Done { reason }).await;
+    outcome
+}
+
+struct Viewer {
+    uplink: Option<Uplink>,
+    endpoint: Arc<Endpoint>,
+    member: Option<Member>,
+    screen: Screen,
+    playback: Option<Playback>,
+    channels: Option<Channels>,
+    after_removal: AfterRemoval,
+    reporter: Reporter,
+}
+
+/// The ends that the running tasks take.
+struct Channels {
+    up: mpsc::Sender<Message>,
+    outgoing: mpsc::Receiver<Message>,
+    changes: mpsc::Receiver<Change>,
+    recoveries: mpsc::Receiver<Recovery>,
+}
+
+impl Viewer {
+    fn start(options: Options, reporter: Reporter) -> Result<Self, Error> {
+        let Options { bundle, ticket, via, policy, out, picture, trace, after_removal } = options;
+        let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
+        let endpoint = Arc::new(Endpoint::bind(bundle.clone(), any_address(), &Limits::default())?);
+        let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
+        let (tell, changes) = mpsc::channel(MAX_CHANGES);
+        let (recover, recoveries) = mpsc::channel(MAX_OUTGOING);
+        let settings = playback::Settings {
+            policy,
+            out,
+            picture,
+            trace,
+            reporter: reporter.clone(),
+            recover,
+            started: std::time::Instant::now(),
+        };
+        let playback = Playback::start(settings)?;
+        let opener = Opener::new(ticket.stream, ticket.publisher, after_removal);
+        let (inbox, messages) = mpsc::channel(member::MAX_INBOX);
+        let screen = Screen {
+            opener: Arc::new(Mutex::new(opener)),
+            items: playback.sender(),
+            inbox: Some(inbox),
+            reporter: reporter.clone(),
+        };
+        let member = Member {
+            keys: Keys::new(secret, ticket.stream)?,
+            bundle: bundle.clone(),
+            stream: ticket.stream,
+            publisher: ticket.publisher,
+            up: up.clone(),
+            changes: tell,
+            reporter: reporter.clone(),
+            inbox: messages,
+        };
+        let hops = if via.is_empty() { ticket.hops } else { via };
+        let own = bundle.fingerprint();
+        let uplink = Uplink { endpoint: endpoint.clone(), own, stream: ticket.stream, hops, policy };
+        Ok(Self {
+            uplink: Some(uplink),
+            endpoint,
+            member: Some(member),
+            screen,
+            playback: Some(playback),
+            channels: Some(Channels { up, outgoing, changes, recoveries }),
+            after_removal,
+            reporter,
+        })
+    }
+
+    async fn watch(&mut self, shutdown: Shutdown) -> Result<(), Error> {
+        let (Some(uplink), Some(member), Some(channels)) =
+            (self.uplink.take(), self.member.take(), self.channels.take())
+        else {
+            return Ok(());
+        };
+        let Channels { up, outgoing, mut changes, mut recoveries } = channels;
+        let stream = uplink.stream;
+        let mut screen = self.screen.clone();
+        let following = uplink.run(&mut screen, outgoing, shutdown);
+        tokio::pin!(following);
+        let mut joining = tokio::spawn(member.run());
+        let mut member_lives = true;
+        let mut ticks = tokio::time::interval(REPORT_EVERY);
+        loop {
+            tokio::select! {
+                over = &mut following => {
+                    joining.abort();
+                    return over;
+                }
+                ended = &mut joining, if member_lives => {
+                    member_lives = false;
+                    ended.unwrap_or(Ok(()))?;
+                }
+                Some(change) = changes.recv() => match change {
+                    Change::Evicted if self.after_removal == AfterRemoval::End => return Ok(()),
+                    change => self.screen.change(change),
+                },
+                Some(need) = recoveries.recv() => {
+                    let _ = up.try_send(Message::Recover { stream, need });
+                }
+                _ = ticks.tick() => self.report(),
+            }
+        }
+    }
+
+    fn report(&self) {
+        if let Some(playback) = &self.playback {
+            let stats = self.screen.complete(playback.stats());
+            self.reporter.send(Event::Stats(Stats::Watch(stats)));
+        }
+    }
+
+    async fn finish(mut self) -> Result<(), Error> {
+        self.endpoint.close(CloseCode::DONE, "the viewer ended");
+        let Some(playback) = self.playback.take() else { return Ok(()) };
+        let finished = tokio::task::spawn_blocking(|| playback.finish()).await;
+        let stats = finished.unwrap_or_else(|_| Ok(WatchStats::default()))?;
+        let stats = self.screen.complete(stats);
+        self.reporter.send_last(Event::Stats(Stats::Watch(stats))).await;
+        self.endpoint.wait_idle().await;
+        Ok(())
+    }
+}
+
+/// The network's side of the picture: opens chunks and hands frames to the decoder.
+#[derive(Clone)]
+struct Screen {
+    opener: Arc<Mutex<Opener>>,
+    items: SyncSender<Item>,
+    inbox: Option<mpsc::Sender<Message>>,
+    reporter: Reporter,
+}
+
+impl Screen {
+    fn change(&self, change: Change) {
+        match change {
+            Change::Admitted(epoch, dek, description) => {
+                self.hand_over(Item::Description(description));
+                self.install(epoch, dek);
+            }
+            Change::Epoch(epoch, dek) => self.install(epoch, dek),
+            Change::Evicted => self.opener().remove(),
+        }
+    }
+
+    fn install(&self, epoch: edge_wire::id::Epoch, dek: edge_seal::EpochDek) {
+        self.hand_over(Item::Epoch(epoch.0));
+        let opened = self.opener().install(epoch, dek);
+        opened.into_iter().for_each(|payload| self.hand_over(Item::Payload(payload)));
+    }
+
+    /// A decoder that is too slow loses frames and asks for a recovery, instead of falling behind for good.
+    fn hand_over(&self, item: Item) {
+        if self.items.try_send(item).is_err() {
+            tracing::warn!("the decoder is behind: a frame was dropped");
+        }
+    }
+
+    fn opener(&self) -> MutexGuard<'_, Opener> {
+        self.opener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what the network side counted.
+    fn complete(&self, stats: WatchStats) -> WatchStats {
+        let counts = self.opener().counts();
+        WatchStats {
+            chunks_received: counts.received,
+            chunks_opened: counts.opened,
+            chunks_relabelled: counts.relabelled,
+            chunks_unopened: counts.unopened,
+            chunks_offered_after_removal: counts.offered_after_removal,
+            frames_opened_after_removal: counts.opened_after_removal,
+            cpu_s: process::cpu_s(),
+            ..stats
+        }
+    }
+}
+
+impl Handler for Screen {
+    fn connected(&mut self, session: &Session, chain: &[Fingerprint]) {
+        let parent = session.peer();
+        self.reporter.send(Event::Connected {
+            parent: parent.key_id().to_string(),
+            fingerprint: parent.fingerprint().to_string(),
+            depth: chain.len(),
+        });
+    }
+
+    fn media(&mut self, chunk: InnerSealed, _hint: Hint) {
+        let opened = self.opener().push(chunk);
+        if let Some(payload) = opened {
+            self.hand_over(Item::Payload(payload));
+        }
+    }
+
+    fn refused(&mut self) {
+        tracing::debug!("a media message did not open on the link");
+    }
+
+    fn control(&mut self, message: Message) {
+        if let Some(inbox) = &self.inbox {
+            // A commit that is lost here is missed, noticed and asked for again.
+            let _ = inbox.try_send(message);
+        }
+    }
+
+    fn disconnected(&mut self, reason: &Error) {
+        self.reporter.send(Event::Disconnected { reason: reason.to_string() });
+    }
+}
+
+/// Viewers dial out only.
+pub(crate) fn any_address() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 0))
+}
