@@ -10,5 +10,7 @@
 //! small module a C library.
 
 pub mod audio;
+pub mod container;
 pub mod pattern;
+pub mod png;
 pub mod video;

@@ -259,10 +259,10 @@ impl Jitter {
     }
 
     fn next_block(&mut self) -> Played {
-        self.from_packet().or_else(|| self.from_fec()).unwrap_or_else(|| self.from_nothing())
+        self.play_packet().or_else(|| self.play_fec()).unwrap_or_else(|| self.play_guess())
     }
 
-    fn from_packet(&mut self) -> Option<Played> {
+    fn play_packet(&mut self) -> Option<Played> {
         let seq = self.place?.seq;
         let packet = self.waiting.remove(&seq)?;
         let Ok(pcm) = self.decoder.decode(&packet.data) else {
@@ -276,7 +276,7 @@ impl Jitter {
         Some(Played { pcm, pts_us: packet.pts_us, origin: Origin::Packet })
     }
 
-    fn from_fec(&mut self) -> Option<Played> {
+    fn play_fec(&mut self) -> Option<Played> {
         let next = self.waiting.get(&self.place?.seq.checked_add(1)?)?;
         let pcm = Some(&next.data).filter(|data| has_fec(data)).and_then(|data| self.decoder.decode_fec(data).ok())?;
         let pts_us = next.pts_us.saturating_sub(next.duration_us.into());
@@ -287,7 +287,7 @@ impl Jitter {
         Some(Played { pcm, pts_us, origin: Origin::Fec })
     }
 
-    fn from_nothing(&mut self) -> Played {
+    fn play_guess(&mut self) -> Played {
         let pts_us = self.place.map_or(0, |place| place.pts_us);
         let (pcm, concealed) = self.concealer.next(&mut self.decoder, self.tick_us);
         self.counters.plc += 1;
