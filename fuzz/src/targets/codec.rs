@@ -66,7 +66,7 @@ fn prefixed<'a>(packets: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 }
 
 /// Six pictures of 64 × 64 in every mode, as temporal units.
-fn encoded(mode: video::Mode) -> Vec<Vec<u8>> {
+pub(super) fn encoded(mode: video::Mode) -> Vec<Vec<u8>> {
     let config = video::EncoderConfig::live(64, 64, 60).with_mode(mode);
     let mut encoder = built(video::Encoder::new(config));
     let picture = |number: u64| {
@@ -88,11 +88,16 @@ fn units() -> Vec<Vec<u8>> {
 }
 
 fn sounds() -> Vec<Vec<u8>> {
+    let packets = opus_packets();
+    vec![prefixed(packets.iter().map(Vec::as_slice)), prefixed(packets.iter().take(1).map(Vec::as_slice))]
+}
+
+/// Five packets of 20 ms.
+pub(super) fn opus_packets() -> Vec<Vec<u8>> {
     let mut encoder = built(audio::Encoder::new(audio::EncoderConfig::VOICE));
     let samples = encoder.config().samples();
-    let block = |number: usize| {
-        (0..samples).map(|at| i16::try_from((at * (97 + number)) % 20_000).unwrap_or(0)).collect::<Vec<i16>>()
+    let block = |number: usize| -> Vec<i16> {
+        (0..samples).map(|at| i16::try_from((at * (97 + number)) % 20_000).unwrap_or(0)).collect()
     };
-    let packets: Vec<Vec<u8>> = (0..5).map(|number| built(encoder.encode(&block(number))).data.to_vec()).collect();
-    vec![prefixed(packets.iter().map(Vec::as_slice)), prefixed(packets.iter().take(1).map(Vec::as_slice))]
+    (0..5).map(|number| built(encoder.encode(&block(number))).data.to_vec()).collect()
 }

@@ -1,9 +1,12 @@
 //! The targets, one module a crate.
 
 mod codec;
+mod container;
 mod group;
 mod identity;
 mod link;
+mod mp4_file;
+mod node;
 mod wire;
 
 use std::sync::OnceLock;
@@ -16,7 +19,8 @@ use crate::Target;
 
 /// Every target, from the base upwards.
 pub(crate) fn all() -> Vec<Target> {
-    [wire::TARGETS, identity::TARGETS, link::TARGETS, group::TARGETS, codec::TARGETS].concat()
+    [wire::TARGETS, identity::TARGETS, link::TARGETS, group::TARGETS, codec::TARGETS, container::TARGETS, node::TARGETS]
+        .concat()
 }
 
 /// Bytes that a parser may hold for small records.
