@@ -138,7 +138,7 @@ impl Handler for Carrier {
 
     fn control(&mut self, message: Message) {
         if !matches!(message, Message::Ended { .. }) {
-            self.hub.carry(message);
+            self.hub.carry(&message);
         }
     }
 

@@ -177,18 +177,18 @@ impl Hub {
     }
 
     /// Carries a message from above: to one child, to those who asked, or to all.
-    pub fn carry(&self, message: Message) {
-        match &message {
-            Message::Down { to, .. } => self.send_down(*to, &message),
+    pub fn carry(&self, message: &Message) {
+        match message {
+            Message::Down { to, .. } => self.send_down(*to, message),
             Message::Commit { epoch, .. } => {
                 lock(&self.0.memory).keep_commit(*epoch, message.clone());
-                self.broadcast(&message);
+                self.broadcast(message);
             }
             Message::Tree { epoch, .. } => {
                 let waiting = lock(&self.0.memory).keep_tree(*epoch, message.clone());
-                waiting.into_iter().for_each(|child| self.send_to(child, &message));
+                waiting.into_iter().for_each(|child| self.send_to(child, message));
             }
-            Message::Ended { .. } => self.broadcast(&message),
+            Message::Ended { .. } => self.broadcast(message),
             _ => tracing::debug!("the parent sent what only children send"),
         }
     }
@@ -216,7 +216,7 @@ impl Hub {
     /// Waits until every child has what was forwarded, tells them that the stream is over, and ends their links.
     pub async fn finish(&self, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.drained()).await;
-        self.carry(Message::Ended { stream: self.0.stream });
+        self.carry(&Message::Ended { stream: self.0.stream });
         let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
         let mut endings = tokio::task::JoinSet::new();
         for seat in seats {

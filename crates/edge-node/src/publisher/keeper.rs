@@ -273,14 +273,14 @@ impl Keeper {
     }
 
     fn emit(&self, emission: &Emission) -> Result<(), Error> {
-        self.hub.carry(accepted(emission, &self.bundle)?);
+        self.hub.carry(&accepted(emission, &self.bundle)?);
         Ok(())
     }
 
     fn welcome(&self, emission: &Emission) -> Result<(), Error> {
         let epoch = emission.epoch();
         let body = self.keys.seal_tree(&self.group.export_tree()?, &mut System)?;
-        self.hub.carry(Message::Tree { stream: self.group.stream(), epoch, body });
+        self.hub.carry(&Message::Tree { stream: self.group.stream(), epoch, body });
         for welcome in emission.welcomes(&self.bundle)? {
             let reply = Reply::Welcome { epoch, welcome: welcome.to_bytes().into(), description: self.description };
             self.answer(welcome.joiner(), &reply)?;
@@ -328,7 +328,7 @@ impl Keeper {
     }
 
     fn send_down(&self, to: Fingerprint, body: Bytes) {
-        self.hub.carry(Message::Down { stream: self.group.stream(), to, body });
+        self.hub.carry(&Message::Down { stream: self.group.stream(), to, body });
     }
 }
 

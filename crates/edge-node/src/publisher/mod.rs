@@ -160,7 +160,7 @@ impl Stage {
         reporter.send(ready(&options.bundle, &ticket));
         let Opening { group, dek, vault, unsent } = opening;
         for emission in &unsent {
-            hub.carry(keeper::accepted(emission, &options.bundle)?);
+            hub.carry(&keeper::accepted(emission, &options.bundle)?);
         }
         let totals = Arc::new(Totals::default());
         let controls = Arc::new(Controls::default());
@@ -196,7 +196,7 @@ impl Stage {
         let outcome = tokio::select! {
             () = crate::ended(shutdown) => Ok(()),
             kept = &mut keeping => kept.unwrap_or(Ok(())),
-            played = program.perform(options, &controls, watching, sealer, keys_out) => played,
+            played = program.perform(&controls, watching, sealer, keys_out) => played,
         };
         controls.stop();
         hub.finish(FAREWELL).await;

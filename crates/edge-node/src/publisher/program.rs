@@ -24,6 +24,8 @@ pub(super) struct Program {
     encoder: EncoderConfig,
     tone: Tone,
     channels: u8,
+    audience: usize,
+    duration: Option<Duration>,
 }
 
 /// Whether the source has the tone.
@@ -36,6 +38,7 @@ enum Tone {
 impl Program {
     /// Opens the source and settles the encoder.
     pub(super) fn open(options: &Options) -> Result<Self, Error> {
+        let (audience, duration) = (options.wait_for.saturating_add(1), options.duration);
         match &options.source {
             Source::Pattern { width, height, rate } => {
                 let frames = frame_count(options.duration, *rate);
@@ -45,13 +48,15 @@ impl Program {
                     encoder: encoder(options, (*width, *height), *rate),
                     tone: Tone::With,
                     channels: 1,
+                    audience,
+                    duration,
                 })
             }
             Source::Input(name) => {
                 let movie = input::open(name, options.repeat == Repeat::Forever, options.duration)?;
                 let encoder = encoder(options, movie.size(), movie.rate());
                 let channels = movie.channels();
-                Ok(Self { pictures: Box::new(movie), encoder, tone: Tone::Without, channels })
+                Ok(Self { pictures: Box::new(movie), encoder, tone: Tone::Without, channels, audience, duration })
             }
         }
     }
@@ -80,22 +85,20 @@ impl Program {
     /// Waits for the audience, then captures, encodes and seals until the end.
     pub(super) async fn perform(
         self,
-        options: &Options,
         controls: &Arc<Controls>,
         mut members: watch::Receiver<usize>,
         sealer: Sealer,
         keys: mpsc::Receiver<(Epoch, EpochDek)>,
     ) -> Result<(), Error> {
-        let audience = options.wait_for.saturating_add(1);
         let (units, sealing) = mpsc::channel(MAX_WAITING);
         let seal = sealer.run(sealing, keys);
         let capture = async {
-            if members.wait_for(|present| *present >= audience).await.is_err() {
+            if members.wait_for(|present| *present >= self.audience).await.is_err() {
                 return Ok(());
             }
             let mut threads = Vec::new();
             if self.tone == Tone::With {
-                threads.push(tone_thread(options.duration, controls.clone(), units.clone())?);
+                threads.push(tone_thread(self.duration, controls.clone(), units.clone())?);
             }
             threads.push(video_thread(self.pictures, self.encoder, controls.clone(), units)?);
             let ended = tokio::task::spawn_blocking(move || {

@@ -1,0 +1,270 @@
+//! A publisher, two tiers of relays and viewers on real sockets: what is published is seen, and only by members.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_codec::video::Mode;
+use edge_crypto::random::System;
+use edge_identity::bundle::KeyBundle;
+use edge_node::event::{Event, OutsiderStats, RelayStats, Reporter, Stats, WatchStats};
+use edge_node::publisher::{Command, Repeat, Source};
+use edge_node::ticket::Ticket;
+use edge_node::{Error, outsider, publisher, relay, viewer};
+use edge_wire::id::KeyId;
+use edge_wire::layer::Policy;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Longest time any step may take; far above what it needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn bundle(name: &str) -> Arc<KeyBundle> {
+    Arc::new(KeyBundle::generate(Some(KeyId::new(name).unwrap()), &mut System).unwrap())
+}
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// One running role and what it reports.
+struct Node {
+    events: mpsc::Receiver<Event>,
+    seen: VecDeque<Event>,
+    task: JoinHandle<Result<(), Error>>,
+    commands: Option<mpsc::Sender<Command>>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Node {
+    fn start<F>(role: impl FnOnce(Reporter, watch::Receiver<bool>) -> F) -> Self
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let (reporter, events) = Reporter::channel();
+        let (stop, shutdown) = watch::channel(false);
+        let task = tokio::spawn(role(reporter, shutdown));
+        Self { events, seen: VecDeque::new(), task, commands: None, _stop: stop }
+    }
+
+    /// Waits for the event that `pick` wants; the others are kept.
+    async fn wait<T>(&mut self, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+        loop {
+            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("in time").expect("an event");
+            let picked = pick(&event);
+            self.seen.push_back(event);
+            if let Some(picked) = picked {
+                return picked;
+            }
+        }
+    }
+
+    /// Waits for the end; the last counters and every event.
+    async fn finish(mut self) -> (Stats, Vec<Event>) {
+        self.wait(|event| matches!(event, Event::Done { .. }).then_some(())).await;
+        tokio::time::timeout(PATIENCE, self.task).await.expect("in time").expect("no panic").expect("no error");
+        let last = self.seen.iter().rev().find_map(|event| match event {
+            Event::Stats(stats) => Some(stats.clone()),
+            _ => None,
+        });
+        (last.expect("counters"), self.seen.into())
+    }
+}
+
+fn publish(seconds: u64, wait_for: usize) -> Node {
+    let options = publisher::Options {
+        bundle: bundle("publisher"),
+        listen: loopback(),
+        advertise: Vec::new(),
+        source: Source::Pattern { width: 320, height: 180, rate: (30, 1) },
+        mode: Some(Mode::L3T3),
+        bitrate_kbps: Some(400),
+        duration: Some(Duration::from_secs(seconds)),
+        repeat: Repeat::Once,
+        wait_for,
+        state: None,
+    };
+    let (commands, orders) = mpsc::channel(8);
+    let mut node = Node::start(|reporter, shutdown| publisher::run(options, orders, reporter, shutdown));
+    node.commands = Some(commands);
+    node
+}
+
+fn carry(name: &str, ticket: &str) -> Node {
+    let ticket = ticket.parse().unwrap();
+    let options = relay::Options { bundle: bundle(name), listen: loopback(), advertise: Vec::new(), ticket };
+    Node::start(|reporter, shutdown| relay::run(options, reporter, shutdown))
+}
+
+fn view(name: &str, ticket: &str, via: &str) -> Node {
+    view_with(name, ticket, via, |_| {})
+}
+
+fn view_with(name: &str, ticket: &str, via: &str, change: impl FnOnce(&mut viewer::Options)) -> Node {
+    let via: Ticket = via.parse().unwrap();
+    let mut options = viewer::Options {
+        bundle: bundle(name),
+        ticket: ticket.parse().unwrap(),
+        via: via.hops,
+        policy: Policy::UNCAPPED,
+        out: None,
+        picture: None,
+        trace: None,
+        after_removal: viewer::AfterRemoval::End,
+    };
+    change(&mut options);
+    Node::start(|reporter, shutdown| viewer::run(options, reporter, shutdown))
+}
+
+async fn tickets(node: &mut Node) -> (String, String) {
+    node.wait(|event| match event {
+        Event::Ready { ticket, relay_ticket, .. } => {
+            Some((ticket.clone().unwrap_or_default(), relay_ticket.clone().unwrap_or_default()))
+        }
+        _ => None,
+    })
+    .await
+}
+
+async fn two_tiers(ticket: &str) -> (Node, Node, String) {
+    let mut first = carry("relay-1", ticket);
+    let (_, ticket) = tickets(&mut first).await;
+    let mut second = carry("relay-2", &ticket);
+    let (_, ticket) = tickets(&mut second).await;
+    (first, second, ticket)
+}
+
+fn watched(stats: Stats) -> WatchStats {
+    match stats {
+        Stats::Watch(stats) => stats,
+        other => panic!("not a viewer's: {other:?}"),
+    }
+}
+
+fn carried(stats: Stats) -> RelayStats {
+    match stats {
+        Stats::Relay(stats) => stats,
+        other => panic!("not a relay's: {other:?}"),
+    }
+}
+
+fn bothered(stats: Stats) -> OutsiderStats {
+    match stats {
+        Stats::Outsider(stats) => stats,
+        other => panic!("not an outsider's: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_behind_two_relays_sees_every_frame_and_an_outsider_none() {
+    let mut publisher = publish(3, 1);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let (first, second, via) = two_tiers(&relay_ticket).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (movie, picture) = (folder.path().join("seen.webm"), folder.path().join("last.png"));
+    let viewer = view_with("viewer", &ticket, &via, |options| {
+        options.out = Some(movie.clone());
+        options.picture = Some(picture.clone());
+    });
+    let outsider_options = outsider::Options { bundle: bundle("outsider"), ticket: via.parse().unwrap() };
+    let outsider = Node::start(|reporter, shutdown| outsider::run(outsider_options, reporter, shutdown));
+
+    let seen = watched(viewer.finish().await.0);
+    assert_eq!(seen.base_frames_lost, 0, "{seen:?}");
+    assert!(seen.frames_decoded >= 85, "{seen:?}");
+    assert_eq!(seen.chunks_relabelled, 0);
+    assert!(seen.audio_played > 100, "{seen:?}");
+    assert!(seen.layers_received.iter().all(|count| *count > 0), "{seen:?}");
+    assert!(std::fs::metadata(&movie).unwrap().len() > 10_000);
+    assert!(std::fs::metadata(&picture).unwrap().len() > 1_000);
+
+    let stranger = bothered(outsider.finish().await.0);
+    assert!(stranger.chunks_offered >= 100, "{stranger:?}");
+    assert_eq!(stranger.chunks_opened, 0);
+    assert!(stranger.admission.starts_with("refused"), "{stranger:?}");
+
+    let (first, second) = (carried(first.finish().await.0), carried(second.finish().await.0));
+    assert!(first.chunks_forwarded > 0 && second.chunks_forwarded > first.chunks_forwarded);
+    publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_viewer_opens_nothing_of_the_next_epoch_and_the_others_lose_nothing() {
+    let mut publisher = publish(5, 2);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry("relay", &relay_ticket);
+    let (_, via) = tickets(&mut relay).await;
+    let stays = view("stays", &ticket, &via);
+    let mut goes = view_with("goes", &ticket, &via, |options| {
+        options.after_removal = viewer::AfterRemoval::KeepTrying;
+    });
+    goes.wait(|event| matches!(event, Event::FirstFrame { .. }).then_some(())).await;
+    publisher.commands.as_ref().unwrap().send(Command::Remove("goes".into())).await.unwrap();
+    let (renewed, _) = tickets(&mut publisher).await;
+    assert_ne!(renewed, ticket, "the old ticket must not serve any more");
+
+    let late = view("late", &ticket, &via);
+    let refused = tokio::time::timeout(PATIENCE, late.task).await.unwrap().unwrap();
+    assert!(matches!(refused, Err(Error::NotAdmitted(_))), "{refused:?}");
+
+    let removed = watched(goes.finish().await.0);
+    assert!(removed.chunks_offered_after_removal > 0, "{removed:?}");
+    assert_eq!(removed.frames_opened_after_removal, 0, "{removed:?}");
+    let present = watched(stays.finish().await.0);
+    assert_eq!((present.base_frames_lost, present.frames_lost_across_rekey), (0, 0), "{present:?}");
+    publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_latecomer_starts_at_once_and_everybody_reads_the_same_safety_code() {
+    let mut publisher = publish(6, 1);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry("relay", &relay_ticket);
+    let (_, via) = tickets(&mut relay).await;
+    let mut early = view("early", &ticket, &via);
+    early.wait(|event| matches!(event, Event::FirstFrame { .. }).then_some(())).await;
+    let late = view("late", &ticket, &via);
+
+    let (stats, late_events) = late.finish().await;
+    assert_eq!(watched(stats).base_frames_lost, 0);
+    let (stats, early_events) = early.finish().await;
+    let stats = watched(stats);
+    assert_eq!((stats.base_frames_lost, stats.frames_lost_across_rekey), (0, 0), "{stats:?}");
+    let codes = |events: &[Event]| -> Vec<(u64, String)> {
+        let code = |event: &Event| match event {
+            Event::Epoch { epoch, safety_code, .. } => Some((*epoch, safety_code.clone())),
+            _ => None,
+        };
+        events.iter().filter_map(code).collect()
+    };
+    let (of_late, of_early) = (codes(&late_events), codes(&early_events));
+    let common: Vec<_> = of_late.iter().filter(|(epoch, _)| of_early.iter().any(|(other, _)| other == epoch)).collect();
+    assert!(!common.is_empty());
+    assert!(common.iter().all(|code| of_early.contains(code)));
+    publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_asks_for_the_base_gets_only_the_base() {
+    let mut publisher = publish(3, 1);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry("relay", &relay_ticket);
+    let (_, via) = tickets(&mut relay).await;
+    let viewer = view_with("dot", &ticket, &via, |options| options.policy = Policy::BLINKING_DOT);
+    let seen = watched(viewer.finish().await.0);
+    assert_eq!(seen.layers_received[1..], [0, 0], "{seen:?}");
+    assert!(seen.frames_decoded >= 20, "{seen:?}");
+    assert_eq!(seen.top_layer, (0, 0));
+    publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_without_a_join_secret_admits_nobody() {
+    let mut publisher = publish(1, 0);
+    let (_, relay_ticket) = tickets(&mut publisher).await;
+    let viewer = view("viewer", &relay_ticket, &relay_ticket);
+    let outcome = tokio::time::timeout(PATIENCE, viewer.task).await.unwrap().unwrap();
+    assert!(matches!(outcome, Err(Error::NoSecret)), "{outcome:?}");
+}
