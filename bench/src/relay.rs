@@ -177,7 +177,8 @@ impl Bench {
 
     /// The same seals into the same buffers, by the library alone.
     fn limit_seconds(&mut self, chunks: usize) -> Outcome<f64> {
-        self.raw.extend(self.keys.iter().map(|_| self.arena.take(link::PREFIX_LEN + chunk::PREFIX_LEN + CHUNK_LEN + 16)));
+        self.raw
+            .extend(self.keys.iter().map(|_| self.arena.take(link::PREFIX_LEN + chunk::PREFIX_LEN + CHUNK_LEN + 16)));
         let start = Instant::now();
         for at in 0..chunks {
             let input = &self.chunks[at % CHUNKS].ciphertext;

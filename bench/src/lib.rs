@@ -1,1 +1,0 @@
-//! Benchmarks with a limit or a peer measured in the same run.
