@@ -91,6 +91,22 @@ fn a_switch_picture_lets_upper_layers_start() {
     }
 }
 
+/// The slots of the upper layers then hold the small key picture: the size must not be taken from there.
+#[test]
+fn upper_layers_start_after_a_key_frame_of_which_only_the_base_came() {
+    for mode in [Mode::L2T3, Mode::L3T3] {
+        let stream = encode(&quiet(SIZE, mode), 40, &[(20, Recovery::KeyFrame), (30, Recovery::Switch)]);
+        let top = mode.spatial_layers() - 1;
+        let whole = decode_all(&stream, top);
+        let mut decoder = Decoder::new(1).unwrap();
+        for (number, layers) in stream.iter().enumerate() {
+            let small = (20..30).contains(&number);
+            let frames = decoder.decode(&unit(layers, if small { 0 } else { top }), 0).unwrap();
+            assert!(small || frames[0].i420() == whole[number].i420(), "{mode} picture {number}");
+        }
+    }
+}
+
 /// A switch costs nothing where there is nothing to switch.
 #[test]
 fn a_switch_request_means_nothing_with_one_size() {

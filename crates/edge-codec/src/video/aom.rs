@@ -66,10 +66,11 @@ impl Aom {
     }
 
     /// Encodes one layer of `frame` at `tick`, in frames, and returns its packet.
-    pub(super) fn encode(&mut self, frame: &Frame, tick: i64, force_key: ForceKey) -> Result<Vec<u8>, AomFailure> {
-        let flags = match force_key {
-            ForceKey::Yes => sys::AOM_EFLAG_FORCE_KF,
-            ForceKey::No => 0,
+    pub(super) fn encode(&mut self, frame: &Frame, tick: i64, kind: Kind) -> Result<Vec<u8>, AomFailure> {
+        let flags = match kind {
+            Kind::Key => sys::AOM_EFLAG_FORCE_KF,
+            Kind::Switch => sys::AOM_EFLAG_ERROR_RESILIENT,
+            Kind::Predicted => 0,
         };
         let mut image = MaybeUninit::<sys::aom_image_t>::zeroed();
         // SAFETY: the frame's buffer holds dense I420 planes of exactly this size, which is what `aom_img_wrap` with
@@ -145,11 +146,16 @@ impl Drop for Aom {
     }
 }
 
-/// Whether libaom must make a key frame.
+/// How a layer frame starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ForceKey {
-    Yes,
-    No,
+pub(super) enum Kind {
+    /// From nothing.
+    Key,
+    /// From the layer below alone. Its size is written out: else it would be copied from the slot to refresh, where a
+    /// receiver that had not this layer before holds a picture of another size.
+    Switch,
+    /// From a picture of its own size.
+    Predicted,
 }
 
 fn settings(config: &EncoderConfig) -> Result<sys::aom_codec_enc_cfg_t, AomFailure> {

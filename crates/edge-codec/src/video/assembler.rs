@@ -254,7 +254,7 @@ impl Assembler {
             let overdue = waited >= self.config.base_wait_us || self.overtaken(number, None);
             return if hopeless || overdue { Verdict::GiveUp } else { Verdict::Wait };
         };
-        let whole = self.complete(picture, top, None) && self.rhythm.missing(number, 1).is_empty();
+        let whole = self.complete(picture, top, None) && self.gap(number).is_empty();
         let patience = waited < self.config.max_wait_us && !self.overtaken(number, Some(unit_id(number, top)));
         if whole || !patience { Verdict::Release(top) } else { Verdict::Wait }
     }
@@ -380,9 +380,16 @@ impl Assembler {
     }
 
     fn report_gap(&mut self, number: u64, base: impl Fn(u8) -> bool) {
-        for (lost, temporal) in self.rhythm.missing(number, MAX_LOST_REPORTED) {
+        for (lost, temporal) in self.gap(number) {
             self.report_lost(lost, base(temporal));
         }
+    }
+
+    /// Wanted pictures between the last that passed and `number`, each with its likely temporal layer.
+    fn gap(&self, number: u64) -> Vec<(u64, u8)> {
+        let mut gap = self.rhythm.missing(number, MAX_LOST_REPORTED);
+        gap.retain(|(_, temporal)| *temporal <= self.config.policy.max_temporal);
+        gap
     }
 
     /// Pictures from before the first key frame were never ours to lose.

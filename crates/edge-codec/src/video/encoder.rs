@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::aom::{Aom, ForceKey};
+use super::aom::{Aom, Kind};
 use super::structure::{Picture, Plan, Start, Structure};
 use super::{EncoderConfig, Error, Frame, Mode, Recovery, unit_id};
 
@@ -178,10 +178,14 @@ impl Encoder {
     }
 
     fn encode_layer(&mut self, frame: &Frame, picture: &Picture, spatial: u8, plan: &Plan) -> Result<Bytes, Error> {
-        let force_key = if plan.last.or(plan.golden).is_none() { ForceKey::Yes } else { ForceKey::No };
+        let kind = match (plan.last, plan.golden) {
+            (None, None) => Kind::Key,
+            (None, Some(_)) => Kind::Switch,
+            (Some(_), _) => Kind::Predicted,
+        };
         let temporal = self.structure.temporal(picture.phase);
         self.aom.set_layer(spatial, temporal, plan).map_err(Error::EncodeFailed)?;
-        self.aom.encode(frame, self.tick, force_key).map(Bytes::from).map_err(Error::EncodeFailed)
+        self.aom.encode(frame, self.tick, kind).map(Bytes::from).map_err(Error::EncodeFailed)
     }
 
     fn describe(&self, frame: &Frame, picture: &Picture, spatial: u8, plan: &Plan) -> LayerFrame {
