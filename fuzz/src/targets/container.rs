@@ -17,7 +17,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "webm", cost: Cost::Crypto, alloc_max: COPIES, run: read_webm, seeds: webm_files },
     Target { name: "mp4", cost: Cost::Crypto, alloc_max: INDEX, run: read_mp4, seeds: mp4_files },
     Target { name: "wav", cost: Cost::Parse, alloc_max: SMALL, run: read_wav, seeds: wav_files },
-    Target { name: "av1_config", cost: Cost::Parse, alloc_max: SMALL, run: config, seeds: key_units },
+    Target { name: "av1_config", cost: Cost::Parse, alloc_max: COPIES, run: config, seeds: key_units },
 ];
 
 /// A few pictures of the largest size.
