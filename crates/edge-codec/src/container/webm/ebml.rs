@@ -18,6 +18,7 @@ impl Id {
     pub(super) const DOC_TYPE: Self = Self(0x4282);
     pub(super) const DOC_TYPE_VERSION: Self = Self(0x4287);
     pub(super) const DOC_TYPE_READ_VERSION: Self = Self(0x4285);
+    pub(super) const VOID: Self = Self(0xec);
     pub(super) const SEGMENT: Self = Self(0x1853_8067);
     pub(super) const SEEK_HEAD: Self = Self(0x114d_9b74);
     pub(super) const SEEK: Self = Self(0x4dbb);

@@ -40,7 +40,7 @@ pub struct LiveWriter<W> {
 struct Layout {
     segment_size_at: u64,
     segment_at: u64,
-    cues_position_at: u64,
+    cues_entry_at: u64,
     duration_at: u64,
 }
 
@@ -64,10 +64,12 @@ impl<W: Write> LiveWriter<W> {
         writer.layout.segment_size_at = writer.written;
         writer.put(&ebml::UNKNOWN_SIZE)?;
         writer.layout.segment_at = writer.written;
+        let info = info(index);
         if index == Index::Present {
-            writer.put_seek_head()?;
+            writer.put_seek_head(info.len() as u64)?;
         }
-        writer.put_info(index)?;
+        writer.put(&info)?;
+        writer.layout.duration_at = writer.written - 8;
         let entries = [tracks.video.as_ref().map(video_entry), tracks.audio.as_ref().map(audio_entry)];
         writer.put(&master(Id::TRACKS, &entries.into_iter().flatten().collect::<Vec<_>>()))?;
         Ok(writer)
@@ -131,25 +133,15 @@ impl<W: Write> LiveWriter<W> {
         self.put(&unsigned(Id::TIMESTAMP, start_ms))
     }
 
-    /// The index of the file's parts, with a place for where the cues will be.
-    fn put_seek_head(&mut self) -> Result<(), Error> {
-        let entry = [element(Id::SEEK_ID, &Id::CUES.bytes()), unsigned_fixed(Id::SEEK_POSITION, 0)];
-        self.put(&master(Id::SEEK_HEAD, &[master(Id::SEEK, &entry)]))?;
-        self.layout.cues_position_at = self.written - 8;
-        Ok(())
-    }
-
-    fn put_info(&mut self, index: Index) -> Result<(), Error> {
-        let mut info = vec![
-            unsigned(Id::TIMESTAMP_SCALE, NANOS_A_TICK),
-            element(Id::MUXING_APP, APP),
-            element(Id::WRITING_APP, APP),
-        ];
-        if index == Index::Present {
-            info.push(float(Id::DURATION, 0.0));
-        }
-        self.put(&master(Id::INFO, &info))?;
-        self.layout.duration_at = self.written - 8;
+    /// The index of the file's parts, with room for the cues that come last.
+    fn put_seek_head(&mut self, info_len: u64) -> Result<(), Error> {
+        let head = |info_at| {
+            let entries = [seek_entry(Id::INFO, info_at), seek_entry(Id::TRACKS, info_at + info_len), no_seek_entry()];
+            master(Id::SEEK_HEAD, &entries)
+        };
+        let len = head(0).len() as u64;
+        self.put(&head(len))?;
+        self.layout.cues_entry_at = self.written - no_seek_entry().len() as u64;
         Ok(())
     }
 
@@ -165,6 +157,26 @@ impl<W: Write> LiveWriter<W> {
 enum Index {
     Absent,
     Present,
+}
+
+fn seek_entry(id: Id, position: u64) -> Vec<u8> {
+    master(Id::SEEK, &[element(Id::SEEK_ID, &id.bytes()), unsigned_fixed(Id::SEEK_POSITION, position)])
+}
+
+/// As long as an entry, and nothing.
+fn no_seek_entry() -> Vec<u8> {
+    const HEADER_LEN: usize = 2;
+    element(Id::VOID, &vec![0; seek_entry(Id::CUES, 0).len() - HEADER_LEN])
+}
+
+/// The segment information; a duration stands last in it.
+fn info(index: Index) -> Vec<u8> {
+    let mut info =
+        vec![unsigned(Id::TIMESTAMP_SCALE, NANOS_A_TICK), element(Id::MUXING_APP, APP), element(Id::WRITING_APP, APP)];
+    if index == Index::Present {
+        info.push(float(Id::DURATION, 0.0));
+    }
+    master(Id::INFO, &info)
 }
 
 fn ebml_header() -> Vec<u8> {
@@ -271,7 +283,7 @@ impl<W: Write + Seek> FileWriter<W> {
         self.put_cues()?;
         let duration_ms = self.live.end_ms.saturating_add(last_us / MICROS_A_TICK);
         self.patch(layout.duration_at, &(duration_ms as f64).to_be_bytes())?;
-        self.patch(layout.cues_position_at, &(cues_at - layout.segment_at).to_be_bytes())?;
+        self.patch(layout.cues_entry_at, &seek_entry(Id::CUES, cues_at - layout.segment_at))?;
         let segment_len = self.live.written - layout.segment_at;
         self.patch(layout.segment_size_at, &ebml::size_fixed(segment_len))?;
         self.live.finish()
