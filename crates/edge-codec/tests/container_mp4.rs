@@ -78,11 +78,13 @@ fn an_independent_reader_takes_the_same_file() {
 #[test]
 fn other_codecs_and_fragments_are_refused_with_a_command() {
     let file = mp4(&units(3, Mode::L1T1), &opus(2));
-    let h264 = replaced(&replaced(&file, b"av01", b"avc1"), b"Opus", b"mp4a");
-    let text = refused(h264);
-    assert!(text.contains("avc1") && text.contains("ffmpeg -i FILE -pix_fmt yuv420p"), "{text}");
-    let only_audio = Reader::new(Cursor::new(replaced(&file, b"av01", b"hvc1"))).unwrap();
+    let h264 = refused(replaced(&file, b"av01", b"avc1"));
+    assert!(h264.contains("avc1") && h264.contains("ffmpeg -i FILE -pix_fmt yuv420p"), "{h264}");
+    let aac = refused(replaced(&file, b"Opus", b"mp4a"));
+    assert!(aac.contains("mp4a") && aac.contains("-c:v copy -c:a libopus"), "{aac}");
+    let only_audio = Reader::new(Cursor::new(replaced(&file, b"vide", b"meta"))).unwrap();
     assert!(only_audio.video().is_none() && only_audio.audio().is_some());
+    assert!(refused(replaced(&replaced(&file, b"vide", b"meta"), b"soun", b"text")).contains("track"));
     let fragmented = [boxed(b"ftyp", &[b"isom"]), boxed(b"moof", &[&[]])].concat();
     assert!(refused(fragmented).contains("-c copy"));
     let fragmented = [boxed(b"ftyp", &[b"isom"]), boxed(b"moov", &[&boxed(b"mvex", &[])])].concat();

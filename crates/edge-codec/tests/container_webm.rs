@@ -185,3 +185,40 @@ fn a_container_without_sequence_headers_in_its_blocks_is_completed() {
     let file = live(&tracks(&units[0]), &interleaved(&bare, &[]));
     assert_eq!(read(&file), in_ms(&interleaved(&units, &[])));
 }
+
+#[test]
+fn other_codecs_and_picture_formats_are_refused_with_a_command() {
+    let units = units(2, Mode::L1T1);
+    let file = live(&tracks(&units[0]), &interleaved(&units, &opus(1)));
+    let replaced = |from: &[u8], to: &[u8]| {
+        let at = file.windows(from.len()).position(|found| found == from).unwrap();
+        [&file[..at], to, &file[at + from.len()..]].concat()
+    };
+    let refused = |file: Vec<u8>| Reader::new(&file[..]).err().expect("refused").to_string();
+    let vp9 = refused(replaced(b"V_AV1", b"V_VP9"));
+    assert!(vp9.contains("V_VP9") && vp9.contains("-f yuv4mpegpipe"), "{vp9}");
+    let other_audio = refused(replaced(b"A_OPUS", b"A_AAC\0"));
+    assert!(other_audio.contains("A_AAC ") && other_audio.contains("-c:a libopus"), "{other_audio}");
+    assert!(refused(replaced(b"webm", b"mkv\0")).contains("document type"));
+
+    let deep = deep_picture(&units[0]);
+    let at_once = refused(live(&tracks(&deep), &[Packet::Video(deep.clone())]));
+    let file = live(&tracks(&units[0]), &[Packet::Video(deep)]);
+    let later = Reader::new(&file[..]).unwrap().next_packet().unwrap_err().to_string();
+    for error in [at_once, later] {
+        assert!(error.contains("8-bit 4:2:0") && error.contains("yuv420p"), "{error}");
+    }
+}
+
+/// The same unit, whose sequence header says something else than 8-bit 4:2:0.
+fn deep_picture(unit: &EncodedUnit) -> EncodedUnit {
+    let header = obu::sequence_header(&unit.data).unwrap();
+    let is_other = |payload: &[u8]| obu::SequenceHeader::parse(payload).is_ok_and(|header| !header.is_i420());
+    let start = header.payload.as_ptr() as usize - unit.data.as_ptr() as usize;
+    let changed = (0..header.payload.len() * 8).rev().find_map(|bit| {
+        let mut data = unit.data.clone();
+        data[start + bit / 8] ^= 0x80 >> (bit % 8);
+        is_other(&data[start..start + header.payload.len()]).then_some(data)
+    });
+    EncodedUnit { data: changed.unwrap(), ..unit.clone() }
+}

@@ -43,8 +43,8 @@ impl JitterConfig {
 ///
 /// [`Jitter::poll`] gives the next block when its time has come: the packet itself; or, when it is missing and the one
 /// after it is there, the copy inside that one; or the codec's guess. While nothing at all arrives the place in the
-/// stream stands still, so a network that pauses delays the sound instead of losing it, and a buffer that stays too full
-/// gives up one packet a second until the delay is back.
+/// stream stands still, so a network that pauses delays the sound instead of losing it, and a buffer that stays too
+/// full gives up one packet a second until the delay is back.
 pub struct Jitter {
     decoder: Decoder,
     concealer: Concealer,

@@ -64,6 +64,8 @@ pub enum Remedy {
     Y4m,
     /// Decode the audio elsewhere.
     Wav,
+    /// Encode the audio as Opus and keep the video.
+    Opus,
     /// Put the same streams into another container.
     Remux,
     /// Remove interlacing.
@@ -81,6 +83,7 @@ impl fmt::Display for Remedy {
         out.write_str(match self {
             Self::Y4m => "convert it: ffmpeg -i FILE -pix_fmt yuv420p -f yuv4mpegpipe - | edge publish -",
             Self::Wav => "convert it: ffmpeg -i FILE -ar 48000 -ac 2 -c:a pcm_s16le OUT.wav",
+            Self::Opus => "convert its audio: ffmpeg -i FILE -c:v copy -c:a libopus -ac 2 OUT.webm",
             Self::Remux => "rewrite it: ffmpeg -i FILE -c copy OUT.webm",
             Self::Deinterlace => {
                 "deinterlace it: ffmpeg -i FILE -vf yadif -pix_fmt yuv420p -f yuv4mpegpipe - | edge publish -"

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use super::error::printable;
 use super::input::Input;
-use super::{EncodedUnit, Error, MAX_UNIT_LEN, Rate, Remedy, VideoTrack, obu};
+use super::{EncodedUnit, Error, MAX_UNIT_LEN, Rate, Remedy, VideoTrack, complete_unit};
 
 /// First bytes of an IVF stream.
 pub const MAGIC: &[u8] = b"DKIF";
@@ -57,7 +57,7 @@ impl<R: Read> Reader<R> {
         let len = u32::from_le_bytes(fields.take());
         let pts_us = self.time_base.time_us(u64::from_le_bytes(fields.take()));
         let unit = self.input.bytes("a frame", len.into(), MAX_UNIT_LEN)?;
-        let (data, key) = obu::complete(&unit, &[])?;
+        let (data, key) = complete_unit(&unit, &[])?;
         Ok(Some(EncodedUnit { data, key, pts_us }))
     }
 }

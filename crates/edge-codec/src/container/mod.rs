@@ -51,6 +51,26 @@ pub enum Packet {
     Audio(OpusPacket),
 }
 
+/// A temporal unit as a container keeps it, made complete, and whether decoding can start there. Pictures other than
+/// 8-bit 4:2:0 are [`Error::Unsupported`]: a viewer could not decode them.
+fn complete_unit(unit: &[u8], config: &[u8]) -> Result<(Vec<u8>, bool), Error> {
+    let (data, key) = obu::complete(unit, config)?;
+    if key {
+        check_i420(&data)?;
+    }
+    Ok((data, key))
+}
+
+fn check_i420(unit: &[u8]) -> Result<(), Error> {
+    match obu::SequenceHeader::parse(obu::sequence_header(unit)?.payload)?.is_i420() {
+        true => Ok(()),
+        false => {
+            let what = "a picture format other than 8-bit 4:2:0".into();
+            Err(Error::Unsupported { format: "AV1", what, remedy: Remedy::Y4m })
+        }
+    }
+}
+
 /// An AV1 track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoTrack {
@@ -70,6 +90,15 @@ impl VideoTrack {
         let sequence = obu::SequenceHeader::parse(header.payload)?;
         let config = obu::config_record(&sequence, header);
         Ok(Self { width: sequence.max_width, height: sequence.max_height, config })
+    }
+
+    /// A track that a container describes; `config` may be empty.
+    fn described(width: u32, height: u32, config: &[u8]) -> Result<Self, Error> {
+        match config.get(obu::RECORD_LEN..) {
+            None | Some([]) => {}
+            Some(units) => check_i420(units)?,
+        }
+        Ok(Self { width, height, config: config.to_vec() })
     }
 }
 

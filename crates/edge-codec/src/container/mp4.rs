@@ -4,7 +4,9 @@ use std::io::{Read, Seek, SeekFrom};
 
 use super::error::printable;
 use super::input::Input;
-use super::{AudioTrack, EncodedUnit, Error, MAX_OPUS_LEN, MAX_UNIT_LEN, OpusPacket, Packet, Remedy, VideoTrack, obu};
+use super::{
+    AudioTrack, EncodedUnit, Error, MAX_OPUS_LEN, MAX_UNIT_LEN, OpusPacket, Packet, Remedy, VideoTrack, complete_unit,
+};
 use crate::audio::OPUS_RATE_HZ;
 
 /// Bytes 4 to 7 of an MP4 file.
@@ -79,7 +81,7 @@ impl<R: Read + Seek> Reader<R> {
         let Some(track) = self.video.as_mut() else { return Ok(None) };
         let Some(sample) = track.samples.next() else { return Ok(None) };
         let unit = read_sample(&mut self.input, sample, MAX_UNIT_LEN)?;
-        let (data, key) = obu::complete(&unit, &track.kind.config)?;
+        let (data, key) = complete_unit(&unit, &track.kind.config)?;
         Ok(Some(Packet::Video(EncodedUnit { data, key, pts_us })))
     }
 
@@ -94,19 +96,20 @@ impl<R: Read + Seek> Reader<R> {
             return Err(unsupported("a fragmented file".into(), Remedy::Remux));
         }
         let movie_timescale = find(index, b"mvhd").and_then(timescale);
-        let mut other = None;
         for (_, trak) in boxes(index).filter(|(kind, _)| kind == b"trak") {
             let found = Found::parse(trak, movie_timescale)?;
-            match &found.codec {
-                b"av01" if self.video.is_none() => self.video = Some(found.video(file_len)?),
-                b"Opus" if self.audio.is_none() => self.audio = Some(found.audio(file_len)?),
-                b"av01" | b"Opus" => {}
-                codec => other = other.or(Some(*codec)),
+            match (&found.handler, &found.codec) {
+                (b"vide", _) if self.video.is_some() => {}
+                (b"soun", _) if self.audio.is_some() => {}
+                (b"vide", b"av01") => self.video = Some(found.video(file_len)?),
+                (b"soun", b"Opus") => self.audio = Some(found.audio(file_len)?),
+                (b"vide", codec) => return Err(unsupported(format!("codec {}", printable(codec)), Remedy::Y4m)),
+                (b"soun", codec) => return Err(unsupported(format!("codec {}", printable(codec)), Remedy::Opus)),
+                _ => {}
             }
         }
-        match (&self.video, &self.audio, other) {
-            (None, None, Some(codec)) => Err(unsupported(format!("codec {}", printable(&codec)), Remedy::Y4m)),
-            (None, None, None) => Err(malformed("a file must have a track")),
+        match (&self.video, &self.audio) {
+            (None, None) => Err(malformed("a file must have a video or an audio track")),
             _ => Ok(()),
         }
     }
@@ -162,6 +165,7 @@ fn read_box_header<R: Read>(input: &mut Input<R>, left: u64) -> Result<([u8; 4],
 
 /// A track of the index.
 struct Found<'a> {
+    handler: [u8; 4],
     codec: [u8; 4],
     /// The sample entry, after its kind.
     entry: &'a [u8],
@@ -173,6 +177,8 @@ struct Found<'a> {
 impl<'a> Found<'a> {
     fn parse(trak: &'a [u8], movie_timescale: Option<u32>) -> Result<Self, Error> {
         let media = find(trak, b"mdia").ok_or(malformed("a track must have media"))?;
+        let handler = find(media, b"hdlr").and_then(|handler| handler.get(8..)?.first_chunk().copied());
+        let handler = handler.ok_or(malformed("a track must say what it holds"))?;
         let timescale = find(media, b"mdhd").and_then(timescale).ok_or(malformed("a track must have a time scale"))?;
         let table = find(media, b"minf").and_then(|info| find(info, b"stbl"));
         let table = table.ok_or(malformed("a track must have a sample table"))?;
@@ -181,17 +187,17 @@ impl<'a> Found<'a> {
         let (codec, entry) = entry.ok_or(malformed("a track must have a sample entry"))?;
         let edits = find(trak, b"edts").and_then(|edits| find(edits, b"elst"));
         let shift_us = edits.and_then(|edits| shift_us(edits, timescale, movie_timescale?)).unwrap_or(0);
-        Ok(Self { codec, entry, table, timescale, shift_us })
+        Ok(Self { handler, codec, entry, table, timescale, shift_us })
     }
 
     fn video(&self, file_len: u64) -> Result<Track<VideoTrack>, Error> {
         const WIDTH_AT: usize = 24;
         const ENTRY_LEN: usize = 78;
         let (width, height) = (be16(self.entry, WIDTH_AT), be16(self.entry, WIDTH_AT + 2));
-        let config = self.entry.get(ENTRY_LEN..).and_then(|boxes| find(boxes, b"av1C")).unwrap_or(&[]).to_vec();
+        let config = self.entry.get(ENTRY_LEN..).and_then(|boxes| find(boxes, b"av1C")).unwrap_or(&[]);
         match (width, height) {
             (Some(width @ 1..), Some(height @ 1..)) => {
-                self.track(VideoTrack { width: width.into(), height: height.into(), config }, file_len)
+                self.track(VideoTrack::described(width.into(), height.into(), config)?, file_len)
             }
             _ => Err(malformed("a video track must have a size")),
         }
@@ -205,7 +211,7 @@ impl<'a> Found<'a> {
         let sample_rate_hz = be32(head, 4).unwrap_or(OPUS_RATE_HZ);
         match channels {
             1 | 2 => self.track(AudioTrack { channels, pre_skip, sample_rate_hz }, file_len),
-            _ => Err(unsupported(format!("Opus in {channels} channels"), Remedy::Wav)),
+            _ => Err(unsupported(format!("Opus in {channels} channels"), Remedy::Opus)),
         }
     }
 

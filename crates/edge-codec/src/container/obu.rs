@@ -402,7 +402,7 @@ mod tests {
     fn a_key_frame_gets_the_sequence_header_of_the_record() {
         let config = [0x81, 0, 0, 0, 0x0a, 2, 0xaa, 0xbb];
         assert_eq!(complete(&UNIT[6..], &config).unwrap(), (UNIT.to_vec(), true));
-        assert_eq!(complete(&UNIT[6..], &[]).unwrap().1, false, "not decodable alone");
+        assert!(!complete(&UNIT[6..], &[]).unwrap().1, "not decodable alone");
         let inter = [0x32, 1, 0x30];
         assert_eq!(complete(&inter, &config).unwrap(), (vec![0x12, 0, 0x32, 1, 0x30], false));
     }

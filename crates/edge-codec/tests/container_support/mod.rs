@@ -92,9 +92,14 @@ pub(crate) fn mp4(units: &[EncodedUnit], packets: &[OpusPacket]) -> Vec<u8> {
     let sides = [(first.width as u16).to_be_bytes(), (first.height as u16).to_be_bytes()].concat();
     let av01 = boxed(b"av01", &[&dref(), &[0; 16], &sides, &[0; 50], &boxed(b"av1C", &[&first.config])]);
     let table = table(&av01, &sizes, 1_000, &runs, &chunks);
-    let edits = words(&[0, 2, 40, u32::MAX, 0x1_0000, 0, 0, 0x1_0000]);
-    let video =
-        trak(1, 30_000, b"vide", &boxed(b"vmhd", &[&[0; 12]]), &table, &boxed(b"edts", &[&boxed(b"elst", &[&edits])]));
+    let edits = words(&[0, 2, 40, u32::MAX, 0x1_0000, 60_000, 0, 0x1_0000]);
+    let video = trak(
+        1,
+        30_000,
+        [b"vide", &boxed(b"vmhd", &[&[0; 12]])],
+        &table,
+        &boxed(b"edts", &[&boxed(b"elst", &[&edits])]),
+    );
 
     let sizes: Vec<u32> = packets.iter().map(|packet| packet.data.len() as u32).collect();
     let at = media_at as u32 + bare.concat().len() as u32;
@@ -104,7 +109,7 @@ pub(crate) fn mp4(units: &[EncodedUnit], packets: &[OpusPacket]) -> Vec<u8> {
         &[&dref(), &[0; 8], &[0, 1, 0, 16, 0, 0, 0, 0], &words(&[48_000 << 16]), &boxed(b"dOps", &[&head])],
     );
     let table = self::table(&opus, &sizes, 960, &[[1, sizes.len() as u32, 1]], &[at]);
-    let audio = trak(2, 48_000, b"soun", &boxed(b"smhd", &[&[0; 8]]), &table, &[]);
+    let audio = trak(2, 48_000, [b"soun", &boxed(b"smhd", &[&[0; 8]])], &table, &[]);
 
     let movie =
         boxed(b"mvhd", &[&words(&[0, 0, 0, 1_000, 1_000, 0x1_0000]), &[0; 12], &[0; 36], &[0; 24], &words(&[3])]);
@@ -112,7 +117,8 @@ pub(crate) fn mp4(units: &[EncodedUnit], packets: &[OpusPacket]) -> Vec<u8> {
     file
 }
 
-fn trak(id: u32, timescale: u32, handler: &[u8; 4], header: &[u8], table: &[u8], edits: &[u8]) -> Vec<u8> {
+fn trak(id: u32, timescale: u32, media: [&[u8]; 2], table: &[u8], edits: &[u8]) -> Vec<u8> {
+    let [handler, header] = media;
     let tkhd = boxed(b"tkhd", &[&words(&[7, 0, 0, id, 0, 1_000]), &[0; 60]]);
     let mdhd = boxed(b"mdhd", &[&words(&[0, 0, 0, timescale, timescale, 0x55c4_0000])]);
     let hdlr = boxed(b"hdlr", &[&words(&[0, 0]), handler, &[0; 12], b"\0"]);

@@ -14,3 +14,5 @@ const FORMAT: &str = "WebM";
 const AV1: &[u8] = b"V_AV1";
 const OPUS: &[u8] = b"A_OPUS";
 const OPUS_HEAD: &[u8] = b"OpusHead";
+const VIDEO_TYPE: u64 = 1;
+const AUDIO_TYPE: u64 = 2;

@@ -3,10 +3,10 @@ use std::io::Read;
 use super::super::error::printable;
 use super::super::input::Input;
 use super::super::{
-    AudioTrack, EncodedUnit, Error, MAX_OPUS_LEN, MAX_UNIT_LEN, OpusPacket, Packet, Remedy, VideoTrack, obu,
+    AudioTrack, EncodedUnit, Error, MAX_OPUS_LEN, MAX_UNIT_LEN, OpusPacket, Packet, Remedy, VideoTrack, complete_unit,
 };
 use super::ebml::{self, Id, Start, as_unsigned, children};
-use super::{AV1, FORMAT, OPUS, OPUS_HEAD};
+use super::{AUDIO_TYPE, AV1, FORMAT, OPUS, OPUS_HEAD, VIDEO_TYPE};
 
 /// Longest part that is held in memory whole, other than a block, in bytes.
 const MAX_PART_LEN: usize = 1 << 20;
@@ -98,20 +98,19 @@ impl<R: Read> Reader<R> {
     }
 
     fn read_tracks(&mut self, tracks: &[u8]) -> Result<(), Error> {
-        let mut others = Vec::new();
         for (_, contents) in children(tracks).filter(|(id, _)| *id == Id::TRACK_ENTRY) {
             let entry = Entry::parse(contents);
-            match entry.codec {
-                AV1 if self.video.is_none() => self.video = Some((entry.number, entry.video()?)),
-                OPUS if self.audio.is_none() => self.audio = Some((entry.number, entry.audio()?)),
-                AV1 | OPUS => {}
-                other => others.push(printable(other)),
+            match (entry.kind, entry.codec) {
+                (VIDEO_TYPE, _) if self.video.is_some() => {}
+                (AUDIO_TYPE, _) if self.audio.is_some() => {}
+                (VIDEO_TYPE, AV1) => self.video = Some((entry.number, entry.video()?)),
+                (AUDIO_TYPE, OPUS) => self.audio = Some((entry.number, entry.audio()?)),
+                (VIDEO_TYPE, other) => return Err(unsupported(format!("codec {}", printable(other)), Remedy::Y4m)),
+                (AUDIO_TYPE, other) => return Err(unsupported(format!("codec {}", printable(other)), Remedy::Opus)),
+                _ => {}
             }
         }
-        match (&self.video, &self.audio, others.first()) {
-            (None, None, Some(codec)) => Err(unsupported(format!("codec {codec}"), Remedy::Y4m)),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn check_tracks(&self) -> Result<(), Error> {
@@ -135,7 +134,7 @@ impl<R: Read> Reader<R> {
         let pts_us = self.time_us(block.relative);
         match video {
             Some((_, track)) => {
-                let (data, key) = obu::complete(block.data, &track.config)?;
+                let (data, key) = complete_unit(block.data, &track.config)?;
                 Ok(Some(Packet::Video(EncodedUnit { data, key, pts_us })))
             }
             None if block.data.len() > MAX_OPUS_LEN => Err(Error::TooLong {
@@ -174,6 +173,7 @@ impl<R: Read> Reader<R> {
 #[derive(Default)]
 struct Entry<'a> {
     number: u64,
+    kind: u64,
     codec: &'a [u8],
     private: &'a [u8],
     encoded: bool,
@@ -188,6 +188,7 @@ impl<'a> Entry<'a> {
         for (id, value) in children(contents) {
             match id {
                 Id::TRACK_NUMBER => entry.number = as_unsigned(value).unwrap_or(0),
+                Id::TRACK_TYPE => entry.kind = as_unsigned(value).unwrap_or(0),
                 Id::CODEC_ID => entry.codec = value.split(|byte| *byte == 0).next().unwrap_or(value),
                 Id::CODEC_PRIVATE => entry.private = value,
                 Id::CONTENT_ENCODINGS => entry.encoded = true,
@@ -206,7 +207,7 @@ impl<'a> Entry<'a> {
         self.check_plain()?;
         let side = |side: u64| u32::try_from(side).ok().filter(|side| *side > 0);
         match (side(self.width), side(self.height)) {
-            (Some(width), Some(height)) => Ok(VideoTrack { width, height, config: self.private.to_vec() }),
+            (Some(width), Some(height)) => VideoTrack::described(width, height, self.private),
             _ => Err(Error::Malformed { format: FORMAT, rule: "a video track must have a size" }),
         }
     }
@@ -220,7 +221,7 @@ impl<'a> Entry<'a> {
                 pre_skip: head.map_or(0, |head| head.pre_skip),
                 sample_rate_hz: head.map_or(crate::audio::OPUS_RATE_HZ, |head| head.sample_rate_hz),
             }),
-            other => Err(unsupported(format!("Opus in {other} channels"), Remedy::Wav)),
+            other => Err(unsupported(format!("Opus in {other} channels"), Remedy::Opus)),
         }
     }
 

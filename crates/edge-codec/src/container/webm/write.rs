@@ -2,7 +2,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use super::super::{AudioTrack, EncodedUnit, Error, MAX_OPUS_LEN, MAX_UNIT_LEN, OpusPacket, VideoTrack, obu};
 use super::ebml::{self, Id, element, float, master, unsigned, unsigned_fixed};
-use super::{AV1, FORMAT, OPUS, OPUS_HEAD};
+use super::{AUDIO_TYPE, AV1, FORMAT, OPUS, OPUS_HEAD, VIDEO_TYPE};
 
 /// The tracks of a file; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +195,6 @@ fn ebml_header() -> Vec<u8> {
 }
 
 fn video_entry(track: &VideoTrack) -> Vec<u8> {
-    const VIDEO_TYPE: u64 = 1;
     let size = [unsigned(Id::PIXEL_WIDTH, track.width.into()), unsigned(Id::PIXEL_HEIGHT, track.height.into())];
     let mut entry = common_entry(VIDEO_NUMBER, VIDEO_TYPE, AV1);
     entry.push(element(Id::CODEC_PRIVATE, &track.config));
@@ -204,7 +203,6 @@ fn video_entry(track: &VideoTrack) -> Vec<u8> {
 }
 
 fn audio_entry(track: &AudioTrack) -> Vec<u8> {
-    const AUDIO_TYPE: u64 = 2;
     const NANOS_A_SECOND: u64 = 1_000_000_000;
     const PRE_ROLL_NANOS: u64 = 80_000_000;
     let delay_nanos = u64::from(track.pre_skip) * NANOS_A_SECOND / u64::from(crate::audio::OPUS_RATE_HZ);
