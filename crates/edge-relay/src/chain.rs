@@ -153,3 +153,76 @@ fn cell_of(layer: Layer) -> Option<usize> {
 fn spatial_of(cell: usize) -> usize {
     cell / QUALITY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Hint =
+        Hint { key: true, frame_start: true, switch: false, discardable: false, audio: false, temporal_index: 0 };
+    const START: Hint = Hint { key: false, ..KEY };
+    const PLAIN: Hint = Hint { frame_start: false, ..START };
+
+    fn started(spatial_layers: u8) -> Chain {
+        let mut chain = Chain::new();
+        for spatial in 0..spatial_layers {
+            let hint = if spatial == 0 { KEY } else { Hint { frame_start: false, ..KEY } };
+            assert!(chain.offer(Layer::new(spatial, 0, 0), hint, Resume::Allowed));
+        }
+        chain
+    }
+
+    #[test]
+    fn a_layer_above_a_discardable_one_that_was_dropped_goes_for_this_frame_only() {
+        let mut chain = started(2);
+        chain.lose(Layer::new(0, 2, 0), Hint { discardable: true, ..START });
+        assert!(!chain.offer(Layer::new(1, 2, 0), Hint { discardable: true, ..PLAIN }, Resume::Allowed));
+        assert!(chain.offer(Layer::new(0, 2, 0), START, Resume::Allowed));
+        assert!(chain.offer(Layer::new(1, 2, 0), PLAIN, Resume::Allowed));
+    }
+
+    #[test]
+    fn an_upper_layer_resumes_only_in_the_base_temporal_layer() {
+        let mut chain = started(2);
+        chain.cut(Cut::Spatial(1));
+        let switch = Hint { switch: true, ..PLAIN };
+        assert!(chain.offer(Layer::new(0, 1, 0), START, Resume::Allowed));
+        assert!(!chain.offer(Layer::new(1, 1, 0), switch, Resume::Allowed));
+        assert!(chain.offer(Layer::new(0, 0, 0), START, Resume::Allowed));
+        assert!(!chain.offer(Layer::new(1, 0, 0), switch, Resume::Held));
+        assert!(chain.offer(Layer::new(1, 0, 0), switch, Resume::Allowed));
+    }
+
+    #[test]
+    fn a_switch_does_not_start_the_base_nor_a_layer_above_a_missing_one() {
+        let mut chain = started(3);
+        chain.cut(Cut::Spatial(1));
+        let switch = Hint { switch: true, ..PLAIN };
+        assert!(!chain.offer(Layer::new(2, 0, 0), switch, Resume::Allowed));
+        assert_eq!(chain.waits_for_switch(255), Some(1));
+        chain.cut_all();
+        assert!(!chain.offer(Layer::BASE, Hint { switch: true, ..START }, Resume::Allowed));
+        assert!(chain.waits_for_key());
+    }
+
+    #[test]
+    fn quality_needs_every_cell_of_its_cube() {
+        let mut chain = started(2);
+        assert!(chain.offer(Layer::new(0, 0, 1), Hint { frame_start: false, ..KEY }, Resume::Allowed));
+        assert!(chain.offer(Layer::new(1, 0, 1), Hint { frame_start: false, ..KEY }, Resume::Allowed));
+        chain.cut(Cut::Quality(1));
+        assert!(chain.offer(Layer::BASE, START, Resume::Allowed));
+        assert!(chain.offer(Layer::new(1, 0, 0), PLAIN, Resume::Allowed));
+        assert!(!chain.offer(Layer::new(1, 0, 1), Hint { switch: true, ..PLAIN }, Resume::Allowed));
+    }
+
+    #[test]
+    fn layers_beyond_the_tracked_ones_are_not_sent() {
+        let mut chain = started(2);
+        for layer in [Layer::new(8, 0, 0), Layer::new(0, 0, 4), Layer::new(255, 255, 255)] {
+            assert!(!chain.offer(layer, KEY, Resume::Allowed));
+        }
+        assert!(chain.offer(Layer::new(0, 255, 0), START, Resume::Allowed));
+        assert!(!chain.waits_for_key());
+    }
+}
