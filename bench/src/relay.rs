@@ -1,5 +1,5 @@
-//! One relay on one core, in memory: forward a chunk and seal it for every child, against bare AES-256-GCM over the same
-//! buffers in the same run.
+//! One relay on one core, in memory: forward a chunk and seal it for every child, against bare AES-256-GCM over the
+//! same buffers in the same run.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -33,7 +33,8 @@ pub(crate) fn run() -> Value {
     match table() {
         Ok(rows) => {
             print(&rows);
-            json!({ "chunk_bytes": CHUNK_LEN, "rounds": ROUNDS, "rows": rows.iter().map(Row::to_json).collect::<Vec<_>>() })
+            let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
+            json!({ "chunk_bytes": CHUNK_LEN, "rounds": ROUNDS, "rows": rows })
         }
         Err(error) => json!({ "error": error.to_string() }),
     }

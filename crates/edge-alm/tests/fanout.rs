@@ -64,7 +64,7 @@ fn announces_alone_do_not_keep_an_unreachable_peer_in_the_plan() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0x5eed_0041), failure_persistence: None, ..Config::with_cases(256) })]
+    #![proptest_config(config(0x5eed_0041))]
 
     #[test]
     fn plans_agree_with_their_definition(
@@ -75,8 +75,13 @@ proptest! {
         let mut tracker = Tracker::default();
         let roster: Vec<_> = peers.iter().enumerate().map(|(at, &(good, bad, s, t))| {
             let participant = participant(&format!("peer-{}", 19 - at), Policy::new(s, t, 0));
-            for _ in 0..good { tracker.record(&participant.peer, &Transport::RETICULUM, Outcome::SendSuccess, 0); }
-            for _ in 0..bad { tracker.record(&participant.peer, &Transport::RETICULUM, Outcome::SendFailure { error_class: "" }, 0); }
+            let failure = Outcome::SendFailure { error_class: "" };
+            for _ in 0..good {
+                tracker.record(&participant.peer, &Transport::RETICULUM, Outcome::SendSuccess, 0);
+            }
+            for _ in 0..bad {
+                tracker.record(&participant.peer, &Transport::RETICULUM, failure, 0);
+            }
             participant
         }).collect();
         let criteria = Criteria { min_ratio: f64::from(quarters) / 4.0, ..criteria() };
@@ -94,7 +99,10 @@ proptest! {
     }
 
     #[test]
-    fn for_uncapped_rosters_layers_make_no_difference(good in prop::collection::vec(0u32..3, 0..10), layer in any::<[u8; 3]>()) {
+    fn for_uncapped_rosters_layers_make_no_difference(
+        good in prop::collection::vec(0u32..3, 0..10),
+        layer in any::<[u8; 3]>(),
+    ) {
         let mut tracker = Tracker::default();
         let roster: Vec<_> = (0..good.len()).map(|at| participant(&format!("peer-{at}"), Policy::UNCAPPED)).collect();
         for (participant, &good) in roster.iter().zip(&good) {
@@ -121,4 +129,8 @@ fn names<'a>(planned: &[&'a Participant]) -> Vec<&'a str> {
 fn bytes3(value: &Value) -> Option<[u8; 3]> {
     let list = value.as_array()?;
     Some(core::array::from_fn(|at| u8::try_from(list[at].as_u64().unwrap()).unwrap()))
+}
+
+fn config(seed: u64) -> Config {
+    Config { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::with_cases(256) }
 }

@@ -117,7 +117,7 @@ fn parallel_writers_lose_no_update() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0x5eed_0040), failure_persistence: None, ..Config::with_cases(256) })]
+    #![proptest_config(config(0x5eed_0040))]
 
     #[test]
     fn agrees_with_a_plain_list(
@@ -125,8 +125,14 @@ proptest! {
         steps in prop::collection::vec((0u64..60, 0usize..6, any::<bool>()), 0..120),
         later in 0u64..400,
     ) {
-        const KINDS: [&str; 6] =
-            ["SendSuccess", "DurableDelivered", "AttestationReceived", "AnnounceReceived", "SendFailure:io", "DurableAbandoned:ttl"];
+        const KINDS: [&str; 6] = [
+            "SendSuccess",
+            "DurableDelivered",
+            "AttestationReceived",
+            "AnnounceReceived",
+            "SendFailure:io",
+            "DurableAbandoned:ttl",
+        ];
         let mut tracker = Tracker::new(window_ms);
         let mut list: Vec<(u64, &str)> = Vec::new();
         let mut now = 0;
@@ -135,7 +141,8 @@ proptest! {
             tracker.record(&peer(0), &Transport::QUIC, outcome(KINDS[kind]), now);
             list.push((now, KINDS[kind]));
             if look {
-                prop_assert_eq!(tracker.snapshot(&peer(0), &Transport::QUIC, now).map(seen), model(&list, window_ms, now));
+                let snapshot = tracker.snapshot(&peer(0), &Transport::QUIC, now);
+                prop_assert_eq!(snapshot.map(seen), model(&list, window_ms, now));
             }
         }
         now += later;
@@ -183,4 +190,8 @@ fn outcome(text: &str) -> Outcome<'_> {
 
 fn peer(number: u64) -> KeyId {
     KeyId::new(format!("peer-{number}")).unwrap()
+}
+
+fn config(seed: u64) -> Config {
+    Config { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::with_cases(256) }
 }

@@ -1,9 +1,9 @@
 //! Hop keys, outer seal, link counters and the replay window.
 //!
-//! Model: a link is one direction between two neighbours. Its [`Sender`] owns the transit key and the counter that makes
-//! every nonce; its [`Receiver`] owns the same key and the replay window. Both die with their key. A chunk's inner
-//! ciphertext passes through untouched: nothing here can name a group key. [`seal_outer`] and [`open_outer`] are the
-//! same seal without state, for vectors and for tools; [`kex`] agrees on a transit key.
+//! Model: a link is one direction between two neighbours. Its [`Sender`] owns the transit key and the counter that
+//! makes every nonce; its [`Receiver`] owns the same key and the replay window. Both die with their key. A chunk's
+//! inner ciphertext passes through untouched: nothing here can name a group key. [`seal_outer`] and [`open_outer`] are
+//! the same seal without state, for vectors and for tools; [`kex`] agrees on a transit key.
 //!
 //! Laws: a counter moves only after a seal and never repeats under its key; a failed open changes nothing; a number is
 //! marked as seen only after its chunk opened; failures do not tell a wrong key from changed bytes; all work that a

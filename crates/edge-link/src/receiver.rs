@@ -53,8 +53,8 @@ impl Receiver {
         Ok(InnerSealed { header: chunk.header, ciphertext: Bytes::from(inner) })
     }
 
-    /// Opens a chunk of a peer that carries no counter: tries the expected one, then those that loss or reordering could
-    /// have led to. Failed trials are counted by the second of `now_ms`, a monotonic clock of the caller.
+    /// Opens a chunk of a peer that carries no counter: tries the expected one, then those that loss or reordering
+    /// could have led to. Failed trials are counted by the second of `now_ms`, a monotonic clock of the caller.
     pub fn open_guess(&mut self, chunk: &Sealed<'_>, now_ms: u64) -> Result<(LinkSeq, InnerSealed), Error> {
         let mut inner = inner_buffer(chunk)?;
         let expected = self.expected();

@@ -156,7 +156,11 @@ proptest! {
     #![proptest_config(config(0x5eed_0003))]
 
     #[test]
-    fn damaged_messages_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), cut in any::<prop::sample::Index>(), whole in any::<bool>()) {
+    fn damaged_messages_never_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+    ) {
         let mut message = hybrid_message();
         for (at, byte) in edits {
             let at = at.index(message.len());

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// A pool of output buffers in a few size classes. Clones share the pool; a [`Buffer`] comes back by itself when dropped,
-/// wherever that happens.
+/// A pool of output buffers in a few size classes. Clones share the pool; a [`Buffer`] comes back by itself when
+/// dropped, wherever that happens.
 #[derive(Clone, Default)]
 pub struct Arena {
     pool: Arc<Mutex<Pool>>,

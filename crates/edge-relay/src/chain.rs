@@ -1,8 +1,8 @@
 //! Which layers of a stream one child can still decode, given what it was not sent.
 //!
 //! Two rules of the codec are all this needs. Within a frame, a layer builds on every layer below it. Across frames, a
-//! layer builds on itself in frames of a lower temporal layer, and in the base temporal layer on the frame before; a key
-//! frame builds on nothing, and a switch point of an upper spatial layer only on the layers below it.
+//! layer builds on itself in frames of a lower temporal layer, and in the base temporal layer on the frame before; a
+//! key frame builds on nothing, and a switch point of an upper spatial layer only on the layers below it.
 
 use edge_wire::layer::Layer;
 use edge_wire::link::Hint;
@@ -18,8 +18,8 @@ const WHOLE: u16 = 256;
 /// One child's chains, one for each (spatial, quality) cell.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
-    /// Lowest temporal layer that cannot be decoded, for each cell. 0 waits for a frame to resume at; any other is whole
-    /// again with the next frame of a lower temporal layer.
+    /// Lowest temporal layer that cannot be decoded, for each cell. 0 waits for a frame to resume at; any other is
+    /// whole again with the next frame of a lower temporal layer.
     broken_from: [u16; CELLS],
     /// Cells of the current frame that were dropped without harm to later frames.
     gap: u32,

@@ -1,9 +1,9 @@
 //! Sans-IO forwarder: subscriptions, layer admission, queues and drop policy.
 //!
 //! Model: a [`Relay`] holds streams, and for each stream its children in ascending order of name. [`Relay::forward`]
-//! offers one inner-sealed chunk to every child's queue and shares its bytes; [`Relay::poll`] takes a child's next chunk
-//! and seals it for that child's link at that moment, into a buffer of an [`Arena`]. A publisher's own children are
-//! served the same way as those of any tier below.
+//! offers one inner-sealed chunk to every child's queue and shares its bytes; [`Relay::poll`] takes a child's next
+//! chunk and seals it for that child's link at that moment, into a buffer of an [`Arena`]. A publisher's own children
+//! are served the same way as those of any tier below.
 //!
 //! Laws: the relay cannot name a group key, so it cannot open what it carries; inner bytes leave as they came; a chunk
 //! that is not sent costs no seal, so a child sees link counters without gaps; a child that is slow loses enhancement

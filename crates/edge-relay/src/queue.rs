@@ -182,7 +182,8 @@ impl Queue {
         });
     }
 
-    /// Only base chunks are left. Drops them up to the newest key frame, or all of them when there is none to go on from.
+    /// Only base chunks are left. Drops them up to the newest key frame, or all of them when there is none to go on
+    /// from.
     fn skip_to_key(&mut self, chain: &mut Chain, stats: &mut Stats) {
         if self.main.front().is_some_and(|entry| entry.tracking == Tracking::Untracked) {
             self.drop_front(1, stats);

@@ -58,8 +58,8 @@ fn chunks_shed_from_a_full_queue_leave_no_hole_in_the_counter() {
 proptest! {
     #![proptest_config(config(0x5eed_0010, 128))]
 
-    /// Random chunks, policies, drains and re-subscriptions: every message opens at its subscriber under the current key
-    /// with the next counter, to exactly the chunk that was forwarded.
+    /// Random chunks, policies, drains and re-subscriptions: every message opens at its subscriber under the current
+    /// key with the next counter, to exactly the chunk that was forwarded.
     #[test]
     fn every_message_opens_with_the_next_counter(
         ops in prop::collection::vec((0u8..8, 0usize..4, any::<u8>(), any::<bool>()), 1..120),
@@ -93,7 +93,8 @@ proptest! {
                 _ => {
                     let seq = forwarded.len() as u64;
                     let inner = chunk(seq, Layer::new(value % 3, value / 3 % 3, 0), usize::from(value));
-                    let hint = Hint { key: framed && value % 5 == 0, frame_start: framed && value % 3 == 0, ..Hint::default() };
+                    let (key, frame_start) = (framed && value % 5 == 0, framed && value % 3 == 0);
+                    let hint = Hint { key, frame_start, ..Hint::default() };
                     relay.forward(STREAM, inner.clone(), hint, 0).unwrap();
                     forwarded.push(inner);
                 }

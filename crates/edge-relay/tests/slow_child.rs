@@ -233,7 +233,8 @@ proptest! {
             let mut relay = Relay::new(limits);
             let fast = relay.subscribe(wish("b-fast", 2, Policy::UNCAPPED), 0).unwrap();
             let slow = slow.then(|| relay.subscribe(wish("a-slow", 1, Policy::UNCAPPED), 0).unwrap());
-            let (mut publisher, mut viewer, mut now_ms, mut out) = (Publisher::new(3), Viewer::default(), 0, Vec::new());
+            let (mut publisher, mut viewer) = (Publisher::new(3), Viewer::default());
+            let (mut now_ms, mut out) = (0, Vec::new());
             for (at, &(count, wait_ms)) in polls.iter().enumerate() {
                 let kind = if at % 15 == 0 { Kind::Key } else { Kind::Delta };
                 for (inner, hint) in publisher.next_frame(kind, [50, 100, 200]) {

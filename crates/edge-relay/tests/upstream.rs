@@ -78,7 +78,10 @@ proptest! {
         if let Ok(media) = Media::parse(&message) && relay.forward_chunk(STREAM, &media, &mut upstream, 0).is_ok() {
             // Epoch, counter, codec, layer and hint are clear text on the hop: changing them cannot be noticed here.
             let sent = drain(&mut relay, a, 0);
-            prop_assert!(sent.iter().all(|sent| open(&mut receiver("a", 1), sent).unwrap().ciphertext == inner.ciphertext));
+            prop_assert!(sent.len() <= 1);
+            for sent in &sent {
+                prop_assert_eq!(open(&mut receiver("a", 1), sent).unwrap().ciphertext, inner.ciphertext.clone());
+            }
         } else {
             prop_assert_eq!(relay.ready().count(), 0);
             let media = Media::parse(&whole).unwrap();
