@@ -2,6 +2,7 @@
 //! one. Tables go to standard output, numbers to `bench/results/NAME.json`.
 
 mod alloc;
+mod codec;
 mod mls;
 mod net;
 mod relay;
@@ -18,7 +19,7 @@ static ALLOCATOR: alloc::Counting = alloc::Counting;
 type Bench = fn() -> Value;
 
 /// Every benchmark by name.
-const ALL: [(&str, Bench); 3] = [("relay", relay::run), ("mls", mls::run), ("net", net::run)];
+const ALL: [(&str, Bench); 4] = [("relay", relay::run), ("mls", mls::run), ("net", net::run), ("codec", codec::run)];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

@@ -117,8 +117,8 @@ proptest! {
     }
 
     #[test]
-    fn bytes_without_any_structure_are_refused(bytes in prop::collection::vec(any::<u8>(), 1..300)) {
+    fn bytes_without_any_structure_give_no_picture(bytes in prop::collection::vec(any::<u8>(), 1..300)) {
         let mut decoder = Decoder::new(1).unwrap();
-        prop_assert!(decoder.decode(&bytes, 0).is_err());
+        prop_assert!(decoder.decode(&bytes, 0).is_ok_and(|frames| frames.is_empty()) || decoder.needs_key_frame());
     }
 }
