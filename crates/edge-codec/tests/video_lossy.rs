@@ -74,7 +74,7 @@ impl World {
             let layers = self.encoder.encode(&frame).unwrap();
             self.shadow(&layers);
             let calm = !(START..CALM).contains(&number);
-            layers.into_iter().for_each(|layer| self.send(layer, now_us, weather, calm));
+            layers.iter().for_each(|layer| self.send(layer, now_us, weather, calm));
         }
         self.receive_until(u64::from(PICTURES + 10) * FRAME_US);
     }
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, layer: LayerFrame, now_us: u64, weather: Weather, calm: bool) {
+    fn send(&mut self, layer: &LayerFrame, now_us: u64, weather: Weather, calm: bool) {
         let copies = 1 + u64::from(!calm && self.chance(weather.repeat_percent));
         for _ in 0..copies {
             let lost = !calm && self.chance(weather.loss_percent);

@@ -55,8 +55,8 @@ impl Encoder {
     /// A long-term reference younger than this is not used for recovery: who asks for one has probably lost it too.
     pub const LONG_TERM_MIN_AGE_US: u64 = 250_000;
 
-    /// Makes an encoder; its first picture is a key frame. Fails with [`Error::InvalidConfig`] on a field out of bounds
-    /// and [`Error::EncodeFailed`] when the library refuses.
+    /// Makes an encoder; its first picture is a key frame. Fails with [`Error::InvalidConfig`] on a field out of
+    /// bounds and [`Error::EncodeFailed`] when the library refuses.
     pub fn new(config: EncoderConfig) -> Result<Self, Error> {
         config.check()?;
         let mut aom = Aom::new(&config).map_err(Error::EncodeFailed)?;
@@ -77,7 +77,7 @@ impl Encoder {
     }
 
     /// Encodes one picture into its layers, lowest first. Fails with [`Error::DimensionsMismatch`] or
-    /// [`Error::TimeNotAscending`] and no effect, or with [`Error::EncodeFailed`]: then the next picture is a key frame.
+    /// [`Error::TimeNotAscending`] and no effect, or with [`Error::EncodeFailed`]: then the next one is a key frame.
     pub fn encode(&mut self, frame: &Frame) -> Result<Vec<LayerFrame>, Error> {
         self.check_frame(frame)?;
         let picture = self.picture(frame.pts_us);
@@ -234,7 +234,7 @@ fn due(now_us: u64, last_us: u64, interval_ms: u32) -> bool {
     now_us.saturating_sub(last_us) >= u64::from(interval_ms) * 1_000
 }
 
-/// Rates by spatial and then temporal layer, cumulative over the temporal layers of a spatial one, as libaom wants them.
+/// Rates by spatial and then temporal layer, cumulative over the temporal layers of a spatial one.
 fn layer_rates_kbps(mode: Mode, total_kbps: u32) -> Vec<u32> {
     let spatial: &[u32] = match mode.spatial_layers() {
         1 => &[100],
