@@ -33,7 +33,8 @@ impl Aom {
         let settings = settings(config)?;
         let mut context = Box::new(MaybeUninit::<sys::aom_codec_ctx_t>::zeroed());
         // SAFETY: the interface is libaom's own static, `context` and `settings` are valid for the call, and the
-        // version is the one that the bindings were made from. The context is plain C data for which all zeros is valid.
+        // version is the one that the bindings were made from. The context is plain C data for which all zeros is
+        // valid.
         let (status, context) = unsafe {
             let version = sys::AOM_ENCODER_ABI_VERSION as i32;
             let status =
