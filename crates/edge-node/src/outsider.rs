@@ -1,5 +1,5 @@
-//! The outsider: has an address, but no join secret. It subscribes to a relay as any peer may, is fed ciphertext, asks to
-//! be admitted without a ticket, and tries every key it can make on every chunk.
+//! The outsider: has an address, but no join secret. It subscribes to a relay as any peer may, is fed ciphertext,
+//! asks to be admitted without a ticket, and tries every key it can make on every chunk.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 //! Tickets: what a person hands on so that another peer can find a stream and, with a join secret, be admitted to it.
 //!
-//! Text form: `edge1` and lower-case base32 of `version || stream || publisher || hops || secret? || checksum`. Specified
-//! in `docs/spec/ticket.md`.
+//! Text form: `edge1` and lower-case base32 of `version || stream || publisher || hops || secret? || checksum`.
+//! Specified in `docs/spec/ticket.md`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,5 @@
-//! The way up: finds a parent among the hops, subscribes, opens the outer layer, and comes back when the parent is gone.
+//! The way up: finds a parent among the hops, subscribes, opens the outer layer, and comes back when the parent
+//! is gone.
 
 use std::sync::Arc;
 use std::time::Duration;

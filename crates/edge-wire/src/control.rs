@@ -36,7 +36,8 @@ pub enum Message {
         stream: StreamId,
         /// Number of the granted subscription.
         subscription: u32,
-        /// Peers from the publisher down to the parent, the publisher first; a child that finds itself refuses the link.
+        /// Peers from the publisher down to the parent, the publisher first; a child that finds itself
+        /// refuses the link.
         chain: Vec<Fingerprint>,
     },
     /// Child to parent: stop sending.
@@ -85,7 +86,8 @@ pub enum Message {
         /// Opaque to relays.
         body: Bytes,
     },
-    /// Toward every peer below: an accepted commit that leaves `epoch`. Relays keep the latest for [`Message::CommitsWanted`].
+    /// Toward every peer below: an accepted commit that leaves `epoch`. Relays keep the latest for
+    /// [`Message::CommitsWanted`].
     Commit {
         /// Stream concerned.
         stream: StreamId,

@@ -24,7 +24,8 @@ pub struct Hint {
     pub discardable: bool,
     /// A sound chunk: never thinned, sent first.
     pub audio: bool,
-    /// Low eight bits of the position of this frame in its temporal group, so that a relay keeps dependent frames together.
+    /// Low eight bits of the position of this frame in its temporal group, so that a relay keeps dependent
+    /// frames together.
     pub temporal_index: u8,
 }
 

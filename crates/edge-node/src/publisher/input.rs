@@ -1,5 +1,5 @@
-//! A person's own file or pipe as a source. Pictures are decoded where need be and encoded anew, so that every viewer gets
-//! layers and can be helped after a loss; Opus sound passes through.
+//! A person's own file or pipe as a source. Pictures are decoded where need be and encoded anew, so that every viewer
+//! gets layers and can be helped after a loss; Opus sound passes through.
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The viewer's place in the group: asks to be admitted, follows commits, refreshes its leaf, finds out when it is removed.
+//! The viewer's place in the group: asks to be admitted, follows commits, refreshes its leaf, finds out when it is
+//! removed.
 
 use std::sync::Arc;
 use std::time::Duration;

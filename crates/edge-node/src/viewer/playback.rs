@@ -306,8 +306,8 @@ impl Player {
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.stats.clone();
     }
 
-    /// Gaps between the first and the last picture; a viewer that asked for fewer temporal layers has gaps on purpose, and
-    /// counts what its assembler missed of the base.
+    /// Gaps between the first and the last picture; a viewer that asked for fewer temporal layers has gaps on purpose,
+    /// and counts what its assembler missed of the base.
     fn base_frames_lost(&self) -> u64 {
         let temporal_layers = self.description.map_or(1, |description| description.temporal_layers);
         let thinned = self.settings.policy.max_temporal.saturating_add(1) < temporal_layers;
