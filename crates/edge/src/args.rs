@@ -1,0 +1,378 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use edge_codec::video::Mode;
+use edge_node::publisher::Source;
+use edge_node::ticket::Ticket;
+use edge_node::viewer::AfterRemoval;
+use edge_wire::layer::Policy;
+
+/// Live audio and video between people who trust each other and trust no server.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    format: Format,
+    /// Log more on standard error (twice for debug); RUST_LOG has the last word.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Whether `--json` was given, before or after the command's name.
+    pub(crate) fn json(&self) -> bool {
+        self.format.json || self.command.json()
+    }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Format {
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  edge demo                                    see it all work on this machine
+  edge publish pattern                         publish the test pattern; prints a ticket
+  ffmpeg -i talk.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | edge publish -
+  edge relay RELAY_TICKET                      lend a relay; it cannot read what it carries
+  edge watch TICKET --via RELAY_TICKET --out talk.webm
+  edge watch TICKET --out - | ffplay -";
+
+const PUBLISH_HELP: &str = "Commands on standard input, a line each: members, remove NAME, rotate
+
+Examples:
+  edge publish pattern
+  edge publish pattern:1280x720@30 --svc L3T3 --listen 0.0.0.0:7400 --advertise 192.0.2.7:7400
+  edge publish talk.y4m --loop --wait-for 2";
+
+const RELAY_HELP: &str = "Example:
+  edge relay RELAY_TICKET --listen 0.0.0.0:7401 --advertise 192.0.2.8:7401";
+
+const WATCH_HELP: &str = "Examples:
+  edge watch TICKET --stats --picture last.png
+  edge watch TICKET --via RELAY_TICKET --layers 1,2,0 --out talk.webm
+  edge watch TICKET --out - | ffplay -";
+
+const DEMO_HELP: &str = "Exit code 1 when a check fails.
+
+Examples:
+  edge demo
+  edge demo --relays 4 --viewers 6 --seconds 60 --json numbers.json
+  edge demo --input talk.y4m --report my-report";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create an identity.
+    #[command(
+        after_help = "Examples:\n  edge keygen\n  edge keygen --id alice --out alice.key --passphrase-file secret.txt"
+    )]
+    Keygen(Keygen),
+    /// Look at an identity.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Publish a source and print a ticket to it.
+    #[command(after_help = PUBLISH_HELP)]
+    Publish(Publish),
+    /// Carry a stream for others without being able to open it.
+    #[command(after_help = RELAY_HELP)]
+    Relay(Relay),
+    /// Watch or record a stream.
+    #[command(after_help = WATCH_HELP)]
+    Watch(Watch),
+    /// Be fed ciphertext without a ticket and try to open it; for the demo.
+    #[command(hide = true)]
+    Outsider(Outsider),
+    /// Play a whole federation on this machine and check it.
+    #[command(after_help = DEMO_HELP)]
+    Demo(Demo),
+    /// Check known-answer vectors.
+    #[command(after_help = "Exit codes: 0 all passed, 1 a case failed, 3 a family is not covered by this build\n\n\
+        Example:\n  edge conformance conformance/")]
+    Conformance(Conformance),
+    /// Check whether this machine can publish, relay and watch.
+    #[command(after_help = "Exit code 1 when a line says fail; warnings do not matter for it")]
+    Doctor(Doctor),
+    /// Print a completion script.
+    #[command(after_help = "Example:\n  edge completions bash > ~/.local/share/bash-completion/completions/edge")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    fn json(&self) -> bool {
+        let format = match self {
+            Self::Keygen(keygen) => keygen.format,
+            Self::Key(KeyCommand::Show(show)) => show.format,
+            Self::Publish(publish) => publish.format,
+            Self::Relay(relay) => relay.format,
+            Self::Watch(watch) => watch.format,
+            Self::Outsider(outsider) => outsider.format,
+            Self::Conformance(conformance) => conformance.format,
+            Self::Doctor(doctor) => doctor.format,
+            Self::Demo(_) | Self::Completions { .. } => return false,
+        };
+        format.json
+    }
+}
+
+/// Which vectors.
+#[derive(Debug, Args)]
+pub(crate) struct Conformance {
+    /// Folders with vector files.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Key file to look at; the default one without.
+    #[arg(long, env = "EDGE_KEY")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// Name of the identity; without one it is derived from the keys.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Key file to create.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// File whose first line encrypts the key file.
+    #[arg(long, env = "EDGE_PASSPHRASE_FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Replace an existing key file.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Print name, fingerprint and public keys; never a secret.
+    #[command(after_help = "Example:\n  edge key show\n  edge key show --json alice.key")]
+    Show(KeyShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyShow {
+    /// Key file; the default one without.
+    #[arg(env = "EDGE_KEY")]
+    pub(crate) path: Option<PathBuf>,
+    /// File whose first line opens an encrypted key file.
+    #[arg(long, env = "EDGE_PASSPHRASE_FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Which identity a role uses.
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    /// Key file; without one the default is used, and created at first.
+    #[arg(long, env = "EDGE_KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// File whose first line opens an encrypted key file.
+    #[arg(long, env = "EDGE_PASSPHRASE_FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Use a throw-away identity instead.
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// `pattern`, `pattern:WIDTHxHEIGHT@FPS`, a file (Y4M, IVF, WebM, MP4 with AV1), or `-` for a pipe.
+    #[arg(value_parser = source)]
+    pub(crate) source: Source,
+    /// Scalability, L1T1 to L3T3; by picture size without.
+    #[arg(long, value_parser = Mode::from_str)]
+    pub(crate) svc: Option<Mode>,
+    /// Video bit rate in kbit/s; by picture size without.
+    #[arg(long)]
+    pub(crate) bitrate: Option<u32>,
+    /// Address to listen on.
+    #[arg(long, default_value = "0.0.0.0:0")]
+    pub(crate) listen: SocketAddr,
+    /// Address to put into tickets; repeatable.
+    #[arg(long)]
+    pub(crate) advertise: Vec<SocketAddr>,
+    /// Stop after this many seconds of media.
+    #[arg(long)]
+    pub(crate) duration: Option<f64>,
+    /// Play a file again and again.
+    #[arg(long = "loop")]
+    pub(crate) repeat: bool,
+    /// Begin when this many viewers are there.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) wait_for: usize,
+    /// Folder that keeps the group across restarts.
+    #[arg(long)]
+    pub(crate) state: Option<PathBuf>,
+    /// Read commands from standard input also when it is no terminal.
+    #[arg(long)]
+    pub(crate) commands: bool,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Serve Prometheus metrics here.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Relay {
+    /// What to carry; a ticket without a join secret is enough.
+    pub(crate) ticket: String,
+    /// Address to listen on.
+    #[arg(long, default_value = "0.0.0.0:0")]
+    pub(crate) listen: SocketAddr,
+    /// Address to put into the ticket; repeatable.
+    #[arg(long)]
+    pub(crate) advertise: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Serve Prometheus metrics here.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// A viewer's ticket.
+    pub(crate) ticket: String,
+    /// Relay ticket of a peer to watch through; repeatable.
+    #[arg(long)]
+    pub(crate) via: Vec<String>,
+    /// Highest layers: SPATIAL,TEMPORAL,QUALITY.
+    #[arg(long, value_parser = policy, default_value = "255,255,255")]
+    pub(crate) layers: Policy,
+    /// Recording: .webm, .ivf, .y4m, .wav, or `-` for WebM on standard output.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// PNG of the last picture.
+    #[arg(long)]
+    pub(crate) picture: Option<PathBuf>,
+    /// Text file with one line a picture.
+    #[arg(long)]
+    pub(crate) trace: Option<PathBuf>,
+    /// Show counters while watching.
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// What to do after a removal.
+    #[arg(long, hide = true, default_value = "end")]
+    pub(crate) after_removal: Removed,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Serve Prometheus metrics here.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// [`AfterRemoval`] on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Removed {
+    /// End.
+    End,
+    /// Go on trying.
+    KeepTrying,
+}
+
+impl From<Removed> for AfterRemoval {
+    fn from(removed: Removed) -> Self {
+        match removed {
+            Removed::End => Self::End,
+            Removed::KeepTrying => Self::KeepTrying,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Outsider {
+    /// A ticket without a join secret.
+    pub(crate) ticket: String,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Relays, spread over two tiers.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(2..=32))]
+    pub(crate) relays: u16,
+    /// Viewers behind the second tier, besides the late, the removed and the direct one.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) viewers: u16,
+    /// Seconds of media.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(5..=3600))]
+    pub(crate) seconds: u16,
+    /// Your own video instead of the test pattern.
+    #[arg(long)]
+    pub(crate) input: Option<PathBuf>,
+    /// Write the report's numbers here too; to standard output without a path.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Folder for the report.
+    #[arg(long, default_value = "report")]
+    pub(crate) report: PathBuf,
+}
+
+/// Parses a ticket, with a message that says which one is bad.
+pub(crate) fn ticket(text: &str, name: &str) -> Result<Ticket, crate::Failure> {
+    text.parse().map_err(|error| format!("{name}: {error}").into())
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    let Some(shape) = text.strip_prefix("pattern") else { return Ok(Source::Input(text.to_owned())) };
+    let default = Source::Pattern { width: 640, height: 360, rate: (30, 1) };
+    if shape.is_empty() {
+        return Ok(default);
+    }
+    let parse = || -> Option<Source> {
+        let (size, rate) = shape.strip_prefix(':')?.split_once('@')?;
+        let (width, height) = size.split_once('x')?;
+        Some(Source::Pattern {
+            width: width.parse().ok()?,
+            height: height.parse().ok()?,
+            rate: (rate.parse().ok().filter(|fps| *fps > 0)?, 1),
+        })
+    };
+    match shape.starts_with(':') {
+        true => parse().ok_or_else(|| "a pattern looks like pattern:1280x720@30".to_owned()),
+        false => Ok(Source::Input(text.to_owned())),
+    }
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    let caps: Vec<u8> =
+        text.split(',').map(|cap| cap.trim().parse().map_err(|_| WRONG_LAYERS.to_owned())).collect::<Result<_, _>>()?;
+    match caps[..] {
+        [spatial, temporal, quality] => Ok(Policy::new(spatial, temporal, quality)),
+        _ => Err(WRONG_LAYERS.to_owned()),
+    }
+}
+
+const WRONG_LAYERS: &str = "three numbers from 0 to 255, as in 1,2,0";
