@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +75,12 @@ impl Node {
 }
 
 fn publish(seconds: u64, wait_for: usize) -> Node {
+    publish_as(bundle("publisher"), seconds, wait_for, None)
+}
+
+fn publish_as(bundle: Arc<KeyBundle>, seconds: u64, wait_for: usize, state: Option<PathBuf>) -> Node {
     let options = publisher::Options {
-        bundle: bundle("publisher"),
+        bundle,
         listen: loopback(),
         advertise: Vec::new(),
         source: Source::Pattern { width: 320, height: 180, rate: (30, 1) },
@@ -84,7 +89,7 @@ fn publish(seconds: u64, wait_for: usize) -> Node {
         duration: Some(Duration::from_secs(seconds)),
         repeat: Repeat::Once,
         wait_for,
-        state: None,
+        state,
     };
     let (commands, orders) = mpsc::channel(8);
     let mut node = Node::start(|reporter, shutdown| publisher::run(options, orders, reporter, shutdown));
@@ -267,4 +272,36 @@ async fn a_ticket_without_a_join_secret_admits_nobody() {
     let viewer = view("viewer", &relay_ticket, &relay_ticket);
     let outcome = tokio::time::timeout(PATIENCE, viewer.task).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Error::NoSecret)), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_restarts_keeps_its_stream_and_moves_to_an_unused_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = bundle("publisher");
+    let last_epoch = |events: &[Event]| {
+        let epoch = |event: &Event| match event {
+            Event::Epoch { epoch, .. } => Some(*epoch),
+            _ => None,
+        };
+        events.iter().rev().find_map(epoch)
+    };
+    let mut first = publish_as(own.clone(), 2, 1, Some(folder.path().to_owned()));
+    let (ticket, _) = tickets(&mut first).await;
+    let viewer = view("viewer", &ticket, &ticket);
+    assert_eq!(watched(viewer.finish().await.0).base_frames_lost, 0);
+    let used = last_epoch(&first.finish().await.1).expect("an epoch");
+
+    let mut second = publish_as(own, 2, 2, Some(folder.path().to_owned()));
+    let (again, _) = tickets(&mut second).await;
+    let (before, after): (Ticket, Ticket) = (ticket.parse().unwrap(), again.parse().unwrap());
+    assert_eq!(before.stream, after.stream);
+    let viewer = view("newcomer", &again, &again);
+    let (stats, events) = viewer.finish().await;
+    assert!(watched(stats).frames_decoded >= 50);
+    let admitted = events.iter().find_map(|event| match event {
+        Event::Admitted { epoch, .. } => Some(*epoch),
+        _ => None,
+    });
+    assert!(admitted.expect("admitted") > used, "{admitted:?} after {used}");
+    second.finish().await;
 }
