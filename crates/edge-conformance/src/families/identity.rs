@@ -4,9 +4,9 @@ use edge_crypto::hash::sha256;
 use edge_crypto::kem::{MlKemPrivate, X25519Private};
 use edge_crypto::sign::{Ed25519Private, Signature, SigningKey};
 use edge_crypto::{Random, aead};
+use edge_identity::address;
 use edge_identity::attest::{self, Announce};
 use edge_identity::grant::{self, CLASSICAL_ALGORITHM, Grant, HYBRID_ALGORITHM};
-use edge_identity::address;
 use edge_wire::id::KeyId;
 use serde_json::json;
 

@@ -8,7 +8,6 @@ use edge_wire::id::LinkSeq;
 
 use crate::case::{Case, Reason, bad, must, same, same_bytes};
 
-
 pub(crate) fn replay_window(case: &Case<'_>) -> Result<(), Reason> {
     let mut window = must("width", Window::new(case.size("width")?))?;
     let outcome = |number| match window.admit(number) {
@@ -44,4 +43,3 @@ pub(crate) fn multi_tier(case: &Case<'_>) -> Result<(), Reason> {
     }
     same_bytes("plaintext at the end", &plaintext, &must("inner open", open_inner(&dek, &carried))?)
 }
-

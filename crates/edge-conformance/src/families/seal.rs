@@ -199,7 +199,8 @@ impl Whole {
             for at in METADATA {
                 variants.push(self.with(|wire| wire.get_mut(at).into_iter().for_each(|byte| *byte = value)));
             }
-            variants.push(self.with(|wire| wire.get_mut(METADATA).into_iter().flatten().for_each(|byte| *byte = value)));
+            variants
+                .push(self.with(|wire| wire.get_mut(METADATA).into_iter().flatten().for_each(|byte| *byte = value)));
         }
         variants
     }

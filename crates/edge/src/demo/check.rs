@@ -34,8 +34,8 @@ pub(super) fn all(report: &Report) -> Vec<Check> {
     checks
 }
 
-fn check(id: &'static str, name: &'static str, wanted: &str, measured: String, passed: bool) -> Check {
-    Check { id, name, wanted: wanted.to_owned(), measured, passed }
+fn check(id: &'static str, name: &'static str, wanted: impl ToString, measured: impl ToString, passed: bool) -> Check {
+    Check { id, name, wanted: wanted.to_string(), measured: measured.to_string(), passed }
 }
 
 fn media(report: &Report) -> Vec<Check> {
@@ -46,9 +46,8 @@ fn media(report: &Report) -> Vec<Check> {
     let blind: Vec<&str> = names(report.viewers.iter().filter(|viewer| viewer.frames_decoded == 0));
     let rekey = report.frames_lost_across_rekey;
     let seen = least as f64 >= enough && report.frames_published > 0;
-    let bar = format!("at least {enough}");
     vec![
-        check("base_frames_lost", "base frames lost by members present throughout", "0", lost.to_string(), lost == 0),
+        check("base_frames_lost", "base frames lost by members present throughout", 0, lost, lost == 0),
         check(
             "present_to_the_end",
             "pictures of the member with the fewest",
@@ -56,8 +55,8 @@ fn media(report: &Report) -> Vec<Check> {
             least,
             seen,
         ),
-        check("frames_lost_across_rekey", "frames lost across changes of key", "0", rekey.to_string(), rekey == 0),
-        check("every_viewer_decoded", "viewers without a picture", "0", listed(&blind), blind.is_empty()),
+        check("frames_lost_across_rekey", "frames lost across changes of key", 0, rekey, rekey == 0),
+        check("every_viewer_decoded", "viewers without a picture", 0, listed(&blind), blind.is_empty()),
     ]
 }
 
@@ -72,7 +71,7 @@ fn secrecy(report: &Report) -> Vec<Check> {
         check(
             "outsider",
             "chunks that the outsider opened",
-            &format!("0 of at least {OFFERED_MIN}"),
+            format!("0 of at least {OFFERED_MIN}"),
             format!("{} of {}, admission {}", outsider.chunks_opened, outsider.chunks_offered, outsider.admission),
             outsider.chunks_opened == 0 && outsider.chunks_offered >= OFFERED_MIN,
         ),
@@ -83,7 +82,7 @@ fn secrecy(report: &Report) -> Vec<Check> {
             format!("{frames} of {offered} chunks"),
             removed.last_epoch.is_some() && frames == 0 && offered > 0,
         ),
-        check("relays", "relays that held a key of the stream", "0", listed(&knowing), knowing.is_empty() && carried),
+        check("relays", "relays that held a key of the stream", 0, listed(&knowing), knowing.is_empty() && carried),
         check(
             "safety_code",
             "members with the same safety code",
@@ -101,14 +100,14 @@ fn timing(report: &Report) -> Vec<Check> {
         check(
             "late_joiner",
             "late viewer's first picture after its admission",
-            &format!("at most {FIRST_FRAME_MS_MAX} ms"),
+            format!("at most {FIRST_FRAME_MS_MAX} ms"),
             late.map_or("none".into(), |ms| format!("{ms:.0} ms")),
             late.is_some_and(|ms| ms <= FIRST_FRAME_MS_MAX),
         ),
         check(
             "added_latency",
             "latency that two relay tiers add, p95",
-            &format!("at most {ADDED_P95_MS_MAX} ms"),
+            format!("at most {ADDED_P95_MS_MAX} ms"),
             format!("{:.1} ms over {} pairs", added.p95, added.pairs),
             added.pairs > 0 && added.p95 <= ADDED_P95_MS_MAX,
         ),
@@ -118,7 +117,7 @@ fn timing(report: &Report) -> Vec<Check> {
 fn processes(report: &Report) -> Check {
     let failed = report.processes.iter().filter(|process| process.exit_code != Some(0));
     let failed = names_of(failed.map(|process| process.name.as_str()));
-    check("processes", "processes that ended badly", "0", listed(&failed), failed.is_empty())
+    check("processes", "processes that ended badly", 0, listed(&failed), failed.is_empty())
 }
 
 fn names<'a>(viewers: impl Iterator<Item = &'a Viewer>) -> Vec<&'a str> {
