@@ -84,10 +84,12 @@ enum Grade {
 }
 
 impl Finding {
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass values that they make for this call")]
     fn ok(detail: impl ToString) -> Self {
         Self { result: Grade::Ok, detail: detail.to_string(), next_step: None }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass values that they make for this call")]
     fn warn(detail: impl ToString, next_step: &str) -> Self {
         Self { result: Grade::Warn, detail: detail.to_string(), next_step: Some(next_step.to_owned()) }
     }

@@ -45,7 +45,7 @@ fn run(cli: Cli, console: &Console) -> Result<ExitCode, Failure> {
         Command::Publish(publish) => roles::publish(publish, console),
         Command::Relay(relay) => roles::relay(relay, console),
         Command::Watch(watch) => roles::watch(watch, console),
-        Command::Outsider(outsider) => roles::outsider(outsider, console),
+        Command::Outsider(outsider) => roles::outsider(&outsider, console),
         Command::Demo(demo) => demo::run(&demo, console),
         Command::Conformance(wanted) => conformance::run(&wanted.folders, console),
         Command::Doctor(doctor) => doctor::run(doctor.key, console),

@@ -88,7 +88,7 @@ pub(crate) fn watch(watch: args::Watch, console: &Console) -> Result<ExitCode, F
 }
 
 /// `edge outsider`.
-pub(crate) fn outsider(outsider: args::Outsider, console: &Console) -> Result<ExitCode, Failure> {
+pub(crate) fn outsider(outsider: &args::Outsider, console: &Console) -> Result<ExitCode, Failure> {
     let options = outsider::Options {
         ticket: ticket(&outsider.ticket, "ticket")?,
         bundle: keys::identity(&outsider.identity, console)?,

@@ -149,12 +149,12 @@ impl Record {
             Event::Ready { ticket, relay_ticket, .. } => (self.ticket, self.relay_ticket) = (ticket, relay_ticket),
             Event::Connected { depth, .. } => self.depth = Some(depth),
             Event::Disconnected { .. } => self.disconnections += 1,
-            Event::Epoch { epoch, members, added, removed, safety_code, commit_bytes, at_unix_us } => {
-                if self.epochs.len() < MAX_KEPT {
-                    let seen = Epoch { members, added, removed, safety_code, commit_bytes, at_unix_us };
-                    // A roster that is told again on request is not a change.
-                    self.epochs.entry(epoch).or_insert(seen);
-                }
+            Event::Epoch { epoch, members, added, removed, safety_code, commit_bytes, at_unix_us }
+                if self.epochs.len() < MAX_KEPT =>
+            {
+                let seen = Epoch { members, added, removed, safety_code, commit_bytes, at_unix_us };
+                // A roster that is told again on request is not a change.
+                self.epochs.entry(epoch).or_insert(seen);
             }
             Event::Admitted { at_unix_us, .. } => self.admitted_unix_us = Some(at_unix_us),
             Event::Evicted { epoch } => self.evicted = Some(epoch),
