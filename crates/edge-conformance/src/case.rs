@@ -75,6 +75,10 @@ impl<'a> Case<'a> {
         self.values(field)?.iter().map(|value| integer(value).ok_or_else(wrong)).collect()
     }
 
+    pub(crate) fn float(&self, field: &str) -> Result<f64, Reason> {
+        self.value(field)?.as_f64().ok_or_else(|| bad(field, "is not a number"))
+    }
+
     pub(crate) fn size(&self, field: &str) -> Result<usize, Reason> {
         usize::try_from(self.number(field)?).map_err(|_| bad(field, "is too large"))
     }

@@ -3,7 +3,7 @@
 //! Model: what arrives is a received type ([`PublicBundle`], [`attest::Announce`]); proof turns it into another type
 //! ([`Peer`], [`attest::Attested`]). Code that needs proof asks for the proven type, so it cannot be forgotten.
 //!
-//! Laws: only [`file`] touches the disk; a secret leaves this crate in a key file or not at all; every parser is
+//! Laws: only [mod@file] touches the disk; a secret leaves this crate in a key file or not at all; every parser is
 //! bounded, refuses trailing bytes and returns keys that were checked.
 
 pub mod address;

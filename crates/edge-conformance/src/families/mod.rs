@@ -1,8 +1,10 @@
 //! The families by name.
 
 mod chunk;
+mod group;
 mod identity;
 mod kex;
+mod plan;
 mod relay;
 mod seal;
 
@@ -12,11 +14,6 @@ use crate::case::{Case, Reason};
 /// Families whose vectors exist and that nothing here computes.
 const UNSUPPORTED: &[&str] = &[
     "aggregation_meta",
-    "mls_exporter",
-    "relay_trace",
-    "xwing_hpke",
-    "fanout_plan",
-    "reachability",
     "capacity_canonical",
     "capacity_layout_collision",
     "capacity_signed",
@@ -73,16 +70,21 @@ pub(crate) fn find(name: &str) -> Check {
         "announce_attestation" => identity::announce_attestation,
         "chunk_seal" => seal::chunk_seal,
         "chunk_wire" => chunk::chunk_wire,
+        "fanout_plan" => plan::fanout_plan,
         "hybrid_signature" => identity::hybrid_signature,
         "inner_seal" => seal::inner_seal,
         "key_grant" => identity::key_grant,
         "layer_policy" => chunk::layer_policy,
         "link_kex_classical" => kex::classical,
         "link_kex_hybrid" => kex::hybrid,
+        "mls_exporter" => group::mls_exporter,
         "multi_tier" => relay::multi_tier,
         "nonce_properties" => seal::nonce_properties,
         "outer_seal" => seal::outer_seal,
+        "reachability" => plan::reachability,
+        "relay_trace" => relay::relay_trace,
         "replay_window" => relay::replay_window,
+        "xwing_hpke" => group::xwing_hpke,
         name if UNSUPPORTED.contains(&name) => return Check::Unsupported,
         _ => return Check::Unknown,
     })
