@@ -67,7 +67,7 @@ pub struct Failure {
 pub enum Verdict {
     /// Everything was computed and agrees.
     Passed,
-    /// What was computed agrees, but a family was not computed.
+    /// What was computed agrees, but a family was not computed, or there was none.
     Incomplete,
     /// Something differs or could not be read.
     Failed,
@@ -96,7 +96,8 @@ impl Report {
     /// The outcome over all families and files.
     pub fn verdict(&self) -> Verdict {
         let failed = self.families.values().any(|family| family.failed > 0);
-        let skipped = self.families.values().any(|family| family.support != Support::Checked);
+        let unchecked = |family: &Family| family.support != Support::Checked;
+        let skipped = self.families.is_empty() || self.families.values().any(unchecked);
         match (failed || !self.problems.is_empty(), skipped) {
             (true, _) => Verdict::Failed,
             (false, true) => Verdict::Incomplete,

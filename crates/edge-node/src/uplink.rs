@@ -135,18 +135,24 @@ impl Uplink {
         }
     }
 
-    /// Waits for the grant; other messages cannot come before it.
+    /// Waits for the grant.
     async fn answer(&self, session: &Session, wanted: u32) -> Result<Vec<Fingerprint>, Error> {
-        let bytes = session.recv_control().await?;
-        match Message::parse(&bytes).map_err(|_| Error::Parent("malformed control message"))? {
-            Message::Subscribed { stream, subscription, chain } if stream == self.stream && subscription == wanted => {
-                match chain.contains(&self.own) {
-                    true => Err(Error::Parent("this node is on the parent's own way to the publisher")),
-                    false => Ok(chain),
+        loop {
+            let bytes = session.recv_control().await?;
+            match Message::parse(&bytes).map_err(|_| Error::Parent("malformed control message"))? {
+                Message::Subscribed { stream, subscription, chain }
+                    if stream == self.stream && subscription == wanted =>
+                {
+                    return match chain.contains(&self.own) {
+                        true => Err(Error::Parent("this node is on the parent's own way to the publisher")),
+                        false => Ok(chain),
+                    };
                 }
+                Message::Refused { detail, .. } => return Err(Error::ParentRefused { detail }),
+                // What goes to everybody below may come first; a member asks again for what it misses.
+                Message::Commit { .. } | Message::Tree { .. } | Message::Down { .. } => {}
+                _ => return Err(Error::Parent("unexpected answer to the subscription")),
             }
-            Message::Refused { detail, .. } => Err(Error::ParentRefused { detail }),
-            _ => Err(Error::Parent("unexpected answer to the subscription")),
         }
     }
 

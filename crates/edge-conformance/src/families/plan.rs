@@ -40,8 +40,14 @@ pub(crate) fn reachability(case: &Case<'_>) -> Result<(), Reason> {
     expected.expect_flag("present", snapshot.is_some())?;
     expected.expect_number("attempts", snapshot.as_ref().map_or(0, |snapshot| snapshot.attempts))?;
     expected.expect_number("successes", snapshot.as_ref().map_or(0, |snapshot| snapshot.successes))?;
-    same("ratio", &expected.optional("ratio").and_then(Value::as_f64), &ratio)?;
-    same("last_error_class", &expected.optional("last_error_class").and_then(Value::as_str), &class)
+    match ratio {
+        Some(ratio) => same("ratio", &expected.float("ratio")?, &ratio)?,
+        None => same("ratio", &None, &expected.optional("ratio"))?,
+    }
+    match class {
+        Some(class) => expected.expect_text("last_error_class", class),
+        None => same("last_error_class", &None, &expected.optional("last_error_class")),
+    }
 }
 
 fn record(participant: &Case<'_>, tracker: &mut Tracker) -> Result<Participant, Reason> {

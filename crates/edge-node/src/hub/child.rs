@@ -154,7 +154,9 @@ impl Child {
                 // A direct child speaks for itself; nobody below another child can take its way back.
                 return;
             }
-            lock(&self.hub.0.memory).learn_route(from, self.peer);
+            if !lock(&self.hub.0.memory).learn_route(from, self.peer) {
+                return;
+            }
         }
         self.hub.ask(Upward::Request { from, body });
     }

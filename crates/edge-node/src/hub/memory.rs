@@ -75,17 +75,20 @@ impl Memory {
     }
 
     /// Learns that `peer` is reached through `child`. A way that is in use is not taken over by another child.
-    pub(super) fn learn_route(&mut self, peer: Fingerprint, child: Fingerprint) {
+    ///
+    /// `false` when another child's way stands.
+    pub(super) fn learn_route(&mut self, peer: Fingerprint, child: Fingerprint) -> bool {
         let now_ms = clock::now_ms();
         let held = |route: &Route| route.child != child && now_ms.saturating_sub(route.seen_ms) < ROUTE_HOLD_MS;
         if self.routes.get(&peer).is_some_and(held) {
-            return;
+            return false;
         }
         if self.routes.len() >= MAX_ROUTES && !self.routes.contains_key(&peer) {
             let oldest = self.routes.iter().min_by_key(|(_, route)| route.seen_ms).map(|(peer, _)| *peer);
             oldest.map(|peer| self.routes.remove(&peer));
         }
         self.routes.insert(peer, Route { child, seen_ms: now_ms });
+        true
     }
 
     /// The child through which `peer` is reached.

@@ -87,7 +87,7 @@ impl Movie {
 
     /// Starts again where the last picture ended.
     fn rewind(&mut self) -> Result<(), Error> {
-        self.offset_us = self.last_us.map_or(0, |last| last + self.step_us);
+        self.offset_us = self.last_us.map_or(0, |last| last.saturating_add(self.step_us));
         self.reel = Reel::open(&self.name)?;
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Pictures for Movie {
         let Some(frame) = frame else { return Ok(None) };
         let mut pts_us = self.offset_us.saturating_add(frame.pts_us);
         if self.last_us.is_some_and(|last| pts_us <= last) {
-            pts_us = self.last_us.unwrap_or(0) + self.step_us;
+            pts_us = self.last_us.unwrap_or(0).saturating_add(self.step_us);
         }
         self.last_us = Some(pts_us);
         Ok((pts_us < self.end_us).then(|| frame.at(pts_us, 0)))
@@ -115,10 +115,10 @@ impl Pictures for Movie {
 
     fn sounds(&mut self, until_us: u64) -> Vec<Sound> {
         let mut due = Vec::new();
-        while self.reel.sounds.front().is_some_and(|packet| self.offset_us + packet.pts_us <= until_us) {
+        while self.reel.sounds.front().is_some_and(|packet| self.offset_us.saturating_add(packet.pts_us) <= until_us) {
             let Some(packet) = self.reel.sounds.pop_front() else { break };
             let Ok(duration_us) = packet_duration_us(&packet.data) else { continue };
-            let pts_us = self.offset_us + packet.pts_us;
+            let pts_us = self.offset_us.saturating_add(packet.pts_us);
             let number = self.sounds_sent;
             self.sounds_sent += 1;
             due.push(Sound { number, pts_us, captured_us: 0, duration_us, data: packet.data.into() });

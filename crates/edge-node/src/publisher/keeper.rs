@@ -158,7 +158,9 @@ impl Keeper {
         let taken = |(peer, name): (&Fingerprint, &KeyId)| name == offer.key_id() && *peer != from;
         let waiting = |other: &VerifiedOffer| other.key_id() == offer.key_id() && other.fingerprint() != from;
         let own = offer.key_id() == self.bundle.key_id();
-        match own || self.desk.names.iter().any(taken) || self.desk.pending.iter().any(waiting) {
+        let seated = self.group.roster().iter().any(|member| member.key_id == *offer.key_id());
+        let foreign = seated && self.desk.names.get(&from) != Some(offer.key_id());
+        match own || foreign || self.desk.names.iter().any(taken) || self.desk.pending.iter().any(waiting) {
             true => Err(Refusal::Duplicate),
             false => Ok(offer),
         }
@@ -172,26 +174,41 @@ impl Keeper {
         if offers.is_empty() {
             return Ok(());
         }
+        if self.admit_all(&offers).await? || offers.len() == 1 {
+            return Ok(());
+        }
+        // One offer that cannot be used must not keep the others out.
+        for offer in &offers {
+            self.admit_all(std::slice::from_ref(offer)).await?;
+        }
+        Ok(())
+    }
+
+    /// Admits `offers` in one commit; `false` when the group refuses it.
+    async fn admit_all(&mut self, offers: &[VerifiedOffer]) -> Result<bool, Error> {
         let mut ops = Vec::new();
         let mut added = Vec::new();
         for offer in offers {
-            let (peer, name) = (offer.fingerprint(), offer.key_id().clone());
-            self.desk.names.insert(peer, name.clone());
-            if self.group.roster().iter().any(|member| member.key_id == name) {
-                ops.push(Op::Leave(name.clone()));
+            if self.group.roster().iter().any(|member| member.key_id == *offer.key_id()) {
+                ops.push(Op::Leave(offer.key_id().clone()));
             }
+            added.push(offer.key_id().to_string());
+            ops.push(Op::Join(Box::new(offer.clone())));
+        }
+        let admitted = self.change(&Delta::Batch(ops), added, Vec::new()).await?;
+        for offer in offers.iter().filter(|_| admitted) {
+            let peer = offer.fingerprint();
+            self.desk.names.insert(peer, offer.key_id().clone());
             self.desk.cold.retain(|cold| *cold != peer);
             self.desk.cold.push(peer);
-            added.push(name.to_string());
-            ops.push(Op::Join(Box::new(offer)));
         }
-        self.change(&Delta::Batch(ops), added, Vec::new()).await
+        Ok(admitted)
     }
 
     async fn command(&mut self, command: Command) -> Result<(), Error> {
         match command {
             Command::Remove(name) => self.remove(&name).await,
-            Command::Rotate => self.change(&Delta::Rotate, Vec::new(), Vec::new()).await,
+            Command::Rotate => self.change(&Delta::Rotate, Vec::new(), Vec::new()).await.map(drop),
             Command::Members => self.report(Vec::new(), Vec::new(), 0),
         }
     }
@@ -206,6 +223,12 @@ impl Keeper {
         self.desk.cold.retain(|cold| *cold != peer);
         if self.desk.removed.len() < MAX_REMOVED {
             self.desk.removed.insert(peer);
+        }
+        // Who waits asked with the ticket that ends here; the removed member must not come back with this batch.
+        self.desk.batch_at = None;
+        for offer in std::mem::take(&mut self.desk.pending) {
+            let refusal = if offer.fingerprint() == peer { Refusal::Removed } else { Refusal::Ticket };
+            self.answer_clear(offer.fingerprint(), refusal);
         }
         self.change(&Delta::Leave(key_id), Vec::new(), vec![name.to_owned()]).await?;
         self.renew_ticket()
@@ -223,7 +246,7 @@ impl Keeper {
     /// Gives one cold member its turn, or rotates an epoch that has lived long enough.
     async fn tend(&mut self) -> Result<(), Error> {
         if self.desk.changed_at.is_some_and(|at| at.elapsed() >= ROTATE_AFTER) {
-            return self.change(&Delta::Rotate, Vec::new(), Vec::new()).await;
+            return self.change(&Delta::Rotate, Vec::new(), Vec::new()).await.map(drop);
         }
         if self.desk.pending.is_empty() && !self.desk.cold.is_empty() {
             let peer = self.desk.cold.remove(0);
@@ -250,13 +273,13 @@ impl Keeper {
         }
     }
 
-    /// Stages, persists, sends, merges.
-    async fn change(&mut self, delta: &Delta, added: Vec<String>, removed: Vec<String>) -> Result<(), Error> {
+    /// Stages, persists, sends, merges; `false` when the group refuses the change.
+    async fn change(&mut self, delta: &Delta, added: Vec<String>, removed: Vec<String>) -> Result<bool, Error> {
         let staged = match tokio::task::block_in_place(|| self.group.stage(delta)) {
             Ok(staged) => staged,
             Err(error) => {
                 self.reporter.warn(format!("the group was not changed: {error}"));
-                return Ok(());
+                return Ok(false);
             }
         };
         self.persist()?;
@@ -269,7 +292,8 @@ impl Keeper {
             self.controls.request(Recovery::KeyFrame);
             self.welcome(&emission)?;
         }
-        self.report(added, removed, emission.commit().len())
+        self.report(added, removed, emission.commit().len())?;
+        Ok(true)
     }
 
     fn emit(&self, emission: &Emission) -> Result<(), Error> {

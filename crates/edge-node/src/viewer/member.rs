@@ -24,6 +24,8 @@ use crate::{Error, clock};
 pub(super) const MAX_INBOX: usize = 128;
 
 const ASK_AGAIN: Duration = Duration::from_secs(3);
+/// Time until a refusal is put to the test.
+const REFUSED_AGAIN: Duration = Duration::from_millis(500);
 const MAX_ASKS: u32 = 10;
 /// Commits that may come before the Welcome is opened.
 const MAX_EARLY: usize = 64;
@@ -59,6 +61,8 @@ struct Joining {
     early: Vec<Bytes>,
     asks: u32,
     again_at: Instant,
+    /// The request that was refused first.
+    refused_at: Option<u32>,
 }
 
 impl Member {
@@ -82,7 +86,8 @@ impl Member {
         let (pending, offer) = PendingJoin::new(self.stream, &self.bundle, clock::unix_s())?;
         let offer = Bytes::from(offer.to_bytes());
         let now = Instant::now();
-        let mut joining = Joining { pending, offer, welcome: None, early: Vec::new(), asks: 0, again_at: now };
+        let mut joining =
+            Joining { pending, offer, welcome: None, early: Vec::new(), asks: 0, again_at: now, refused_at: None };
         loop {
             tokio::select! {
                 () = sleep_until(joining.again_at) => self.ask(&mut joining).await?,
@@ -114,6 +119,11 @@ impl Member {
         match &joining.welcome {
             Some((welcome, _)) => self.want_tree(welcome.epoch()).await,
             None => {
+                if joining.asks > 1 {
+                    // A key package serves once, and nobody knows what became of the last one.
+                    let (pending, offer) = PendingJoin::new(self.stream, &self.bundle, clock::unix_s())?;
+                    (joining.pending, joining.offer) = (pending, offer.to_bytes().into());
+                }
                 let from = self.bundle.fingerprint();
                 let body = self.keys.seal_request(&Request::Join(joining.offer.clone()), from, &mut System)?;
                 self.send(Message::Up { stream: self.stream, from, body }).await;
@@ -130,8 +140,15 @@ impl Member {
                 self.want_tree(verified.epoch()).await;
                 joining.welcome = Some((verified, description));
             }
-            // Unsealed, so a relay may have made it up; a refusal by the publisher is repeated for every request.
-            Ok(Reply::Refused(refusal)) => return Err(Error::NotAdmitted(refusal)),
+            // Unsealed, so anybody may have made it up; the publisher's own refusal comes again for the next request.
+            Ok(Reply::Refused(refusal)) => match joining.refused_at {
+                Some(ask) if ask < joining.asks => return Err(Error::NotAdmitted(refusal)),
+                Some(_) => {}
+                None => {
+                    joining.refused_at = Some(joining.asks);
+                    joining.again_at = Instant::now() + REFUSED_AGAIN;
+                }
+            },
             Ok(Reply::RefreshTurn) => {}
             Err(error) => tracing::info!(%error, "an answer of the publisher was not readable"),
         }

@@ -313,7 +313,7 @@ impl Player {
         let thinned = self.settings.policy.max_temporal.saturating_add(1) < temporal_layers;
         match (self.stats.first_frame, self.stats.last_frame) {
             (Some(first), Some(last)) if !thinned => {
-                (last.saturating_sub(first) + 1).saturating_sub(self.stats.frames_decoded)
+                last.saturating_sub(first).saturating_add(1).saturating_sub(self.stats.frames_decoded)
             }
             _ => self.assembler.counters().lost_base,
         }
