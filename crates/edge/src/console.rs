@@ -64,13 +64,8 @@ impl Console {
     }
 
     /// Writes a failure and its causes on standard error.
-    pub(crate) fn failure(&self, failure: &(dyn std::error::Error + Send + Sync)) {
-        let mut text = failure.to_string();
-        let mut cause = failure.source();
-        while let Some(inner) = cause {
-            text = format!("{text}: {inner}");
-            cause = inner.source();
-        }
+    pub(crate) fn failure(&self, failure: &(dyn std::error::Error + 'static)) {
+        let text = chain(failure);
         let line = match self.json {
             true => serde_json::json!({"event": "error", "message": text}).to_string(),
             false => format!("edge: {text}"),
@@ -97,6 +92,20 @@ pub(crate) enum ShowStats {
     Each,
     /// None.
     Hidden,
+}
+
+/// An error and its causes in one line; a cause that its error quotes already is not told twice.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let told = inner.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 /// Colours only for a terminal, and not when the person said no.

@@ -15,7 +15,7 @@ use edge_net::{CloseCode, Endpoint, Expect, Limits};
 use edge_node::clock;
 use serde::Serialize;
 
-use crate::console::Console;
+use crate::console::{Console, chain};
 use crate::{Failure, keys};
 
 /// 2026-01-01: a clock before it was never set.
@@ -43,7 +43,10 @@ pub(crate) fn run(key: Option<PathBuf>, console: &Console) -> Result<ExitCode, F
         ("sound", of_test(sound_test())),
         (
             "key file",
-            path.map_or_else(|error| Finding::fail(error, "set HOME, or name a key file"), |path| key_file(&path)),
+            path.map_or_else(
+                |error| Finding::fail(chain(error.as_ref()), "set HOME, or name a key file"),
+                |path| key_file(&path),
+            ),
         ),
         ("disk", disk(Path::new("."))),
     ];
@@ -84,17 +87,15 @@ enum Grade {
 }
 
 impl Finding {
-    #[expect(clippy::needless_pass_by_value, reason = "callers pass values that they make for this call")]
-    fn ok(detail: impl ToString) -> Self {
-        Self { result: Grade::Ok, detail: detail.to_string(), next_step: None }
+    fn ok(detail: impl Into<String>) -> Self {
+        Self { result: Grade::Ok, detail: detail.into(), next_step: None }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "callers pass values that they make for this call")]
-    fn warn(detail: impl ToString, next_step: &str) -> Self {
-        Self { result: Grade::Warn, detail: detail.to_string(), next_step: Some(next_step.to_owned()) }
+    fn warn(detail: impl Into<String>, next_step: &str) -> Self {
+        Self { result: Grade::Warn, detail: detail.into(), next_step: Some(next_step.to_owned()) }
     }
 
-    fn fail(detail: impl ToString, next_step: &str) -> Self {
+    fn fail(detail: impl Into<String>, next_step: &str) -> Self {
         Self { result: Grade::Fail, ..Self::warn(detail, next_step) }
     }
 
@@ -123,7 +124,7 @@ fn processor() -> Finding {
     match std::thread::available_parallelism() {
         Ok(cores) if cores.get() >= 2 => Finding::ok(format!("{cores} cores")),
         Ok(_) => Finding::warn("1 core", "publish small pictures, or relay only"),
-        Err(error) => Finding::warn(error, "the number of cores is not known here"),
+        Err(error) => Finding::warn(error.to_string(), "the number of cores is not known here"),
     }
 }
 
@@ -145,13 +146,15 @@ fn network() -> Finding {
     const NEXT: &str = "allow UDP on the loopback interface and unprivileged ports for this program";
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Finding::fail(error, "close other programs: the system gives no more resources"),
+        Err(error) => {
+            return Finding::fail(error.to_string(), "close other programs: the system gives no more resources");
+        }
     };
     match runtime.block_on(async { tokio::time::timeout(PATIENCE, round_trip()).await }) {
         Ok(Ok(took)) => {
             Finding::ok(format!("UDP, QUIC handshake and round trip in {:.0} ms", took.as_secs_f64() * 1000.0))
         }
-        Ok(Err(failure)) => Finding::fail(failure, NEXT),
+        Ok(Err(failure)) => Finding::fail(chain(failure.as_ref()), NEXT),
         Err(_) => Finding::fail("no answer on the loopback interface", NEXT),
     }
 }
@@ -178,8 +181,9 @@ async fn round_trip() -> Result<Duration, Failure> {
 }
 
 fn of_test(tested: Result<Finding, Failure>) -> Finding {
-    tested
-        .unwrap_or_else(|failure| Finding::fail(failure, "this build of the codec does not work here: build it again"))
+    tested.unwrap_or_else(|failure| {
+        Finding::fail(chain(failure.as_ref()), "this build of the codec does not work here: build it again")
+    })
 }
 
 /// Encodes the test pattern, decodes it, and reads the frame number out of each picture.
@@ -243,7 +247,7 @@ fn key_file(path: &Path) -> Finding {
         Err(file::Error::Missing(_)) => {
             Finding::warn(format!("none at {}", path.display()), "run `edge keygen`, or let the first command make one")
         }
-        Err(error) => Finding::fail(error, "until then, use another key with --key PATH or --ephemeral"),
+        Err(error) => Finding::fail(chain(&error), "until then, use another key with --key PATH or --ephemeral"),
     }
 }
 

@@ -98,7 +98,7 @@ impl Child {
         listening.spawn(async move {
             tokio::join!(
                 each_line(stdout, |line| lock(&events).take_line(&line)),
-                each_line(stderr, |line| lock(&words).take_words(line)),
+                each_line(stderr, |line| lock(&words).take_words(&line)),
             );
             if let Ok(status) = process.wait().await {
                 lock(&end).ended = Some(status);
@@ -133,15 +133,18 @@ impl Record {
     fn take_line(&mut self, line: &str) {
         match serde_json::from_str(line) {
             Ok(event) => self.take(event),
-            Err(_) => self.take_words(line.to_owned()),
+            Err(_) => self.take_words(line),
         }
     }
 
-    fn take_words(&mut self, line: String) {
+    fn take_words(&mut self, line: &str) {
+        // With `--json` a failure is an object, too.
+        let object: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        let message = object.as_ref().and_then(|object| object.get("message")?.as_str());
         if self.last_words.len() == MAX_LAST_WORDS {
             self.last_words.pop_front();
         }
-        self.last_words.push_back(line);
+        self.last_words.push_back(message.unwrap_or(line).to_owned());
     }
 
     fn take(&mut self, event: Event) {

@@ -1,7 +1,7 @@
 //! The script of a demo: starts the processes in order, follows the clock, gathers what they left.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -39,18 +39,22 @@ pub(super) struct Script {
     length: Duration,
     input: Option<PathBuf>,
     report: PathBuf,
+    /// Keys and traces. It goes when the script goes, which is after the last process.
+    folder: TempDir,
 }
 
 impl Script {
     /// The play that the command line describes.
     pub(super) fn new(demo: &Demo) -> Result<Self, Error> {
         let program = std::env::current_exe();
+        let folder = tempfile::Builder::new().prefix("edge-demo-").tempdir();
         Ok(Self {
             program: program.map_err(|source| Error::Start { name: "edge".into(), source })?,
             actors: cast(demo.relays, demo.viewers),
             length: Duration::from_secs(demo.seconds.into()),
             input: demo.input.clone(),
             report: demo.report.clone(),
+            folder: folder.map_err(|source| Error::file("create a folder in", &std::env::temp_dir(), source))?,
         })
     }
 }
@@ -81,7 +85,7 @@ pub(super) struct Played {
 
 /// Plays `script` from the first process to the end of the last.
 pub(super) async fn perform(script: &Script, console: &Console) -> Result<Performance, Error> {
-    let mut stage = Stage::new(script, console)?;
+    let mut stage = Stage::new(script, console);
     stage.make_keys().await?;
     stage.enter("the publisher's start", |part| part == Part::Publisher, |record| record.ticket.is_some()).await?;
     for tier in [1, 2] {
@@ -104,17 +108,13 @@ struct Stage<'a> {
     script: &'a Script,
     /// By place in the cast; empty before the start.
     children: Vec<Option<Child>>,
-    /// Keys and traces; removed at the end.
-    folder: TempDir,
     table: Table,
 }
 
 impl<'a> Stage<'a> {
-    fn new(script: &'a Script, console: &Console) -> Result<Self, Error> {
-        let folder = tempfile::Builder::new().prefix("edge-demo-").tempdir();
-        let folder = folder.map_err(|source| Error::file("create", &std::env::temp_dir(), source))?;
+    fn new(script: &'a Script, console: &Console) -> Self {
         let children = script.actors.iter().map(|_| None).collect();
-        Ok(Self { script, children, folder, table: Table::new(console, script.length) })
+        Self { script, children, table: Table::new(console, script.length) }
     }
 
     async fn make_keys(&self) -> Result<(), Error> {
@@ -301,7 +301,7 @@ impl<'a> Stage<'a> {
     }
 
     fn file(&self, actor: &Actor, ending: &str) -> PathBuf {
-        Path::new(self.folder.path()).join(format!("{}.{ending}", actor.name))
+        self.script.folder.path().join(format!("{}.{ending}", actor.name))
     }
 
     fn name(&self, at: usize) -> &str {

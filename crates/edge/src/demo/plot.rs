@@ -5,7 +5,9 @@ pub(super) const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 24.0;
+/// Base line of what is written above a plot.
+const ABOVE: f64 = 12.0;
 const BOTTOM: f64 = 36.0;
 const ROW: f64 = 22.0;
 /// Most points of one line; more would not be seen.
@@ -96,7 +98,7 @@ impl Scale {
                 "<g class=\"mark\"><title>{label}</title><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\">{label}</text></g>",
                 x + 3.0,
-                TOP + 8.0
+                ABOVE
             )
         })
         .collect()
@@ -141,7 +143,7 @@ fn axes(scale: &Scale, x_label: &str, y_label: &str) -> String {
             )
         })
         .collect();
-    let label = format!("<text x=\"0\" y=\"{:.1}\">{}</text>", TOP + 4.0, escape(y_label));
+    let label = format!("<text x=\"0\" y=\"{ABOVE}\">{}</text>", escape(y_label));
     ticks + &label + &x_axis(scale, HEIGHT - BOTTOM, x_label)
 }
 

@@ -36,9 +36,9 @@ fn places(played: &[Played]) -> Vec<(f64, f64)> {
 fn column(part: Part) -> usize {
     match part {
         Part::Publisher => 0,
-        Part::Relay(1) => 1,
+        Part::Relay(1) | Part::Direct => 1,
         Part::Relay(_) => 2,
-        Part::Present | Part::Direct | Part::Removed | Part::Late | Part::Outsider => 3,
+        Part::Present | Part::Removed | Part::Late | Part::Outsider => 3,
     }
 }
 
