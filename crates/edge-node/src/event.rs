@@ -147,7 +147,7 @@ pub struct RelayStats {
     pub chunks_dropped: u64,
     /// Chunks refused as malformed, replayed or not authentic.
     pub chunks_refused: u64,
-    /// Whether this process ever held a group key; its crate cannot name one.
+    /// Whether this process ever held a group key, as the crate of the keys counts it.
     pub opened_inner: bool,
     /// Children fed now.
     pub children: usize,

@@ -101,7 +101,7 @@ fn stats(hub: &Hub, received: &AtomicU64) -> RelayStats {
         bytes_forwarded: counters.bytes,
         chunks_dropped: counters.dropped,
         chunks_refused: counters.refused,
-        opened_inner: false,
+        opened_inner: edge_seal::EpochDek::ever_held(),
         children: hub.children(),
         cpu_s: process::cpu_s(),
         rss_kib: process::rss_kib(),

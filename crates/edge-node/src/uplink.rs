@@ -27,6 +27,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// How long a node without a parent tries before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A link that lasted less counts as no link.
+const STEADY: Duration = Duration::from_secs(2);
 /// The same for a node that never had one: a wrong ticket should be told soon.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -96,7 +98,7 @@ impl Uplink {
                     }
                 };
                 handler.connected(&link.session, &link.chain);
-                pause = FIRST_PAUSE;
+                let since = Instant::now();
                 match self.follow(link, handler, &mut outgoing, &shutdown).await {
                     Ending::Shutdown | Ending::StreamOver => return Ok(()),
                     Ending::Lost(error) => {
@@ -104,7 +106,10 @@ impl Uplink {
                         last = error;
                     }
                 }
-                deadline = Instant::now() + PATIENCE;
+                if since.elapsed() >= STEADY {
+                    pause = FIRST_PAUSE;
+                    deadline = Instant::now() + PATIENCE;
+                }
             }
             if Instant::now() >= deadline {
                 return Err(last);

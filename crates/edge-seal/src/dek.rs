@@ -1,6 +1,7 @@
 //! The epoch key and the stateless seal under it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use edge_crypto::{Secret, aead, hash};
@@ -9,6 +10,8 @@ use edge_wire::domain;
 use edge_wire::id::{ChunkSeq, Epoch, StreamId};
 
 use crate::{Error, MAX_PLAINTEXT_LEN};
+
+static HELD: AtomicBool = AtomicBool::new(false);
 
 /// The data encryption key of one group epoch, with its key schedule computed once. Wiped on drop, not cloneable,
 /// compared in constant time.
@@ -21,7 +24,13 @@ impl EpochDek {
     /// Takes over the exporter's 32 bytes.
     pub fn new(secret: Secret<32>) -> Self {
         let key = aead::Key::new(&secret);
+        HELD.store(true, Ordering::Relaxed);
         Self { secret, key }
+    }
+
+    /// Whether this process has ever held a key of any epoch: what a relay reports of itself.
+    pub fn ever_held() -> bool {
+        HELD.load(Ordering::Relaxed)
     }
 
     /// The raw key, for wrapping it to a recipient.

@@ -26,11 +26,16 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     if let Some(old) = replaced {
         old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
     }
-    let mut child = Child { hub, session, peer, writer: None };
+    let mut child = Child { hub, session, peer, writer: None, allowance: Allowance::full() };
     let ending = loop {
         match child.session.recv_control().await {
             Ok(bytes) => match Message::parse(&bytes) {
-                Ok(message) => child.handle(message),
+                Ok(message) if child.allowance.take() => child.handle(message),
+                Ok(_) if child.allowance.excess < MAX_EXCESS => {}
+                Ok(_) => {
+                    child.session.close(CloseCode::PROTOCOL, "too many requests");
+                    break Error::ClosedHere;
+                }
                 Err(error) => {
                     child.session.close(CloseCode::PROTOCOL, &error.to_string());
                     break Error::ClosedHere;
@@ -43,11 +48,45 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     child.leave(serial);
 }
 
+/// Requests that one child may send at once, and every second after that.
+const BURST: f64 = 128.0;
+const PER_SECOND: f64 = 64.0;
+/// Requests beyond the rate after which the link is closed.
+const MAX_EXCESS: u32 = 1024;
+
 struct Child {
     hub: Hub,
     session: Session,
     peer: Fingerprint,
     writer: Option<(Handle, AbortHandle)>,
+    allowance: Allowance,
+}
+
+/// A token bucket.
+struct Allowance {
+    tokens: f64,
+    at_ms: u64,
+    excess: u32,
+}
+
+impl Allowance {
+    fn full() -> Self {
+        Self { tokens: BURST, at_ms: clock::now_ms(), excess: 0 }
+    }
+
+    /// Takes one token; `false` when there is none.
+    fn take(&mut self) -> bool {
+        let now_ms = clock::now_ms();
+        let gained = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0 * PER_SECOND;
+        self.at_ms = now_ms;
+        self.tokens = (self.tokens + gained).min(BURST);
+        if self.tokens < 1.0 {
+            self.excess = self.excess.saturating_add(1);
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
 }
 
 impl Child {

@@ -30,11 +30,15 @@ use crate::{Error, clock};
 
 /// Joins that arrive within this time go into one commit.
 pub const BATCH_WINDOW: Duration = Duration::from_millis(250);
-/// Joins that one commit takes; more wait for the next.
-pub const MAX_BATCH: usize = 64;
+/// Joins that one commit takes; more wait for the next. Their Welcomes must fit the control queue of one relay.
+pub const MAX_BATCH: usize = 25;
+/// Members of one group: the ratchet tree and a commit over a cold tree must fit a control message.
+pub const MAX_MEMBERS: usize = 256;
 
 /// Time between two turns to refresh a leaf.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
+/// How long a turn stands.
+const TURN: Duration = Duration::from_secs(5);
 /// Longest life of an epoch.
 const ROTATE_AFTER: Duration = Duration::from_secs(60);
 /// Requests of one peer in [`TALLY_WINDOW_MS`].
@@ -71,6 +75,7 @@ pub(super) struct Desk {
     cold: Vec<Fingerprint>,
     tallies: BTreeMap<Fingerprint, (u64, u32)>,
     changed_at: Option<Instant>,
+    turn: Option<(Fingerprint, Instant)>,
 }
 
 impl Keeper {
@@ -119,7 +124,8 @@ impl Keeper {
         }
         match self.keys.open_request(body, from) {
             Ok(Request::Join(offer)) => self.join(from, &offer),
-            Ok(Request::Refresh(commit)) => return self.refresh(&commit).await,
+            Ok(Request::Refresh(commit)) if self.desk.has_turn(from) => return self.refresh(&commit).await,
+            Ok(Request::Refresh(_)) => tracing::info!(%from, "a refresh out of turn was dropped"),
             Err(error) => {
                 tracing::info!(%from, %error, "a request was refused");
                 self.answer_clear(from, Refusal::Ticket);
@@ -144,7 +150,7 @@ impl Keeper {
         if self.desk.removed.contains(&from) {
             return Err(Refusal::Removed);
         }
-        if self.group.roster().len() + self.desk.pending.len() >= edge_group::MAX_MEMBERS {
+        if self.group.roster().len() + self.desk.pending.len() >= MAX_MEMBERS {
             return Err(Refusal::Full);
         }
         let offer = KeyPackageOffer::parse(offer).map_err(|_| Refusal::Offer)?;
@@ -250,6 +256,7 @@ impl Keeper {
         }
         if self.desk.pending.is_empty() && !self.desk.cold.is_empty() {
             let peer = self.desk.cold.remove(0);
+            self.desk.turn = Some((peer, Instant::now()));
             // Members joined with tickets that may have been renewed since, so this cannot be sealed under one.
             self.send_down(peer, admission::clear_reply(&Reply::RefreshTurn));
         }
@@ -363,6 +370,11 @@ pub(super) fn accepted(emission: &Emission, committer: &KeyBundle) -> Result<Mes
 }
 
 impl Desk {
+    /// Whether it is the turn of `peer` to refresh; a turn serves once.
+    fn has_turn(&mut self, peer: Fingerprint) -> bool {
+        self.turn.take_if(|(turn, since)| *turn == peer && since.elapsed() < TURN).is_some()
+    }
+
     /// Counts a request of `peer`; `false` when it has sent too many lately.
     fn within_rate(&mut self, peer: Fingerprint) -> bool {
         let now_ms = clock::now_ms();

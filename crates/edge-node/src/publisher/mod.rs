@@ -35,7 +35,7 @@ use keeper::Keeper;
 use program::Program;
 use sealer::{Sealer, Totals};
 
-pub use keeper::{BATCH_WINDOW, MAX_BATCH};
+pub use keeper::{BATCH_WINDOW, MAX_BATCH, MAX_MEMBERS};
 
 const FAREWELL: Duration = Duration::from_secs(2);
 const REPORT_EVERY: Duration = Duration::from_secs(1);

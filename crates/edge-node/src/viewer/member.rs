@@ -30,6 +30,15 @@ const MAX_ASKS: u32 = 10;
 /// Commits that may come before the Welcome is opened.
 const MAX_EARLY: usize = 64;
 
+/// What reaches the member.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// From above.
+    Message(Message),
+    /// Chunks wait for a key, or the parent is another one: a commit may be missing.
+    Behind,
+}
+
 /// What the member tells the picture side.
 #[derive(Debug)]
 pub(super) enum Change {
@@ -50,7 +59,7 @@ pub(super) struct Member {
     pub(super) up: mpsc::Sender<Message>,
     pub(super) changes: mpsc::Sender<Change>,
     pub(super) reporter: Reporter,
-    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) inbox: mpsc::Receiver<Note>,
 }
 
 /// Where a request to be admitted stands.
@@ -82,7 +91,7 @@ impl Member {
     }
 
     /// Asks until admitted; `None` when the inbox ends first.
-    async fn join(&self, inbox: &mut mpsc::Receiver<Message>) -> Result<Option<(Group, Vec<Bytes>)>, Error> {
+    async fn join(&self, inbox: &mut mpsc::Receiver<Note>) -> Result<Option<(Group, Vec<Bytes>)>, Error> {
         let (pending, offer) = PendingJoin::new(self.stream, &self.bundle, clock::unix_s())?;
         let offer = Bytes::from(offer.to_bytes());
         let now = Instant::now();
@@ -93,11 +102,11 @@ impl Member {
                 () = sleep_until(joining.again_at) => self.ask(&mut joining).await?,
                 message = inbox.recv() => match message {
                     None => return Ok(None),
-                    Some(Message::Down { to, body, .. }) if to == self.bundle.fingerprint() => {
+                    Some(Note::Message(Message::Down { to, body, .. })) if to == self.bundle.fingerprint() => {
                         self.reply(&body, &mut joining).await?;
                     }
-                    Some(Message::Commit { body, .. }) if joining.early.len() < MAX_EARLY => joining.early.push(body),
-                    Some(Message::Tree { epoch, body, .. }) => {
+                    Some(Note::Message(Message::Commit { body, .. })) if joining.early.len() < MAX_EARLY => joining.early.push(body),
+                    Some(Note::Message(Message::Tree { epoch, body, .. })) => {
                         let wanted = joining.welcome.as_ref().is_some_and(|(welcome, _)| welcome.epoch() == epoch);
                         if wanted {
                             return self.accept(joining, &body).await.map(Some);
@@ -170,7 +179,7 @@ impl Member {
         &self,
         group: &mut Group,
         early: Vec<Bytes>,
-        inbox: &mut mpsc::Receiver<Message>,
+        inbox: &mut mpsc::Receiver<Note>,
     ) -> Result<Outcome, Error> {
         let mut queue = CommitQueue::default();
         for body in early {
@@ -178,10 +187,14 @@ impl Member {
                 return Ok(outcome);
             }
         }
-        while let Some(message) = inbox.recv().await {
-            let outcome = match message {
-                Message::Commit { body, .. } => self.commit(group, &mut queue, &body).await?,
-                Message::Down { to, body, .. } if to == self.bundle.fingerprint() => {
+        while let Some(note) = inbox.recv().await {
+            let outcome = match note {
+                Note::Behind => {
+                    self.send(Message::CommitsWanted { stream: self.stream, from: group.epoch() }).await;
+                    None
+                }
+                Note::Message(Message::Commit { body, .. }) => self.commit(group, &mut queue, &body).await?,
+                Note::Message(Message::Down { to, body, .. }) if to == self.bundle.fingerprint() => {
                     if let Ok(Reply::RefreshTurn) = self.keys.open_reply(&body, to) {
                         self.refresh(group).await;
                     }

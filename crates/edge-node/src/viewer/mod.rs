@@ -24,12 +24,14 @@ use crate::admission::Keys;
 use crate::event::{Event, Reporter, Stats, WatchStats};
 use crate::ticket::{Hop, Ticket};
 use crate::uplink::{Handler, MAX_OUTGOING, Uplink};
-use crate::{Error, Shutdown, process};
-use member::{Change, Member};
-use opener::Opener;
+use crate::{Error, Shutdown, clock, process};
+use member::{Change, Member, Note};
+use opener::{Opened, Opener};
 use playback::{Item, Playback};
 
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Time between two questions for missed commits.
+const NUDGE_INTERVAL_MS: u64 = 300;
 /// Changes of the group that may wait for the picture side.
 const MAX_CHANGES: usize = 64;
 
@@ -117,7 +119,8 @@ impl Viewer {
         let screen = Screen {
             opener: Arc::new(Mutex::new(opener)),
             items: playback.sender(),
-            inbox: Some(inbox),
+            inbox,
+            nudged_ms: 0,
             reporter: reporter.clone(),
         };
         let member = Member {
@@ -205,7 +208,8 @@ impl Viewer {
 struct Screen {
     opener: Arc<Mutex<Opener>>,
     items: SyncSender<Item>,
-    inbox: Option<mpsc::Sender<Message>>,
+    inbox: mpsc::Sender<Note>,
+    nudged_ms: u64,
     reporter: Reporter,
 }
 
@@ -225,6 +229,15 @@ impl Screen {
         self.hand_over(Item::Epoch(epoch.0));
         let opened = self.opener().install(epoch, dek);
         opened.into_iter().for_each(|payload| self.hand_over(Item::Payload(payload)));
+    }
+
+    /// Lets the member ask for what it missed, but not at every chunk.
+    fn nudge(&mut self) {
+        let now_ms = clock::now_ms();
+        if now_ms.saturating_sub(self.nudged_ms) >= NUDGE_INTERVAL_MS {
+            self.nudged_ms = now_ms;
+            let _ = self.inbox.try_send(Note::Behind);
+        }
     }
 
     /// A decoder that is too slow loses frames and asks for a recovery, instead of falling behind for good.
@@ -262,12 +275,15 @@ impl Handler for Screen {
             fingerprint: parent.fingerprint().to_string(),
             depth: chain.len(),
         });
+        self.nudge();
     }
 
     fn media(&mut self, chunk: InnerSealed, _hint: Hint) {
         let opened = self.opener().push(chunk);
-        if let Some(payload) = opened {
-            self.hand_over(Item::Payload(payload));
+        match opened {
+            Opened::Payload(payload) => self.hand_over(Item::Payload(payload)),
+            Opened::Waiting => self.nudge(),
+            Opened::Dropped => {}
         }
     }
 
@@ -276,10 +292,8 @@ impl Handler for Screen {
     }
 
     fn control(&mut self, message: Message) {
-        if let Some(inbox) = &self.inbox {
-            // A commit that is lost here is missed, noticed and asked for again.
-            let _ = inbox.try_send(message);
-        }
+        // A commit that is lost here is missed, noticed and asked for again.
+        let _ = self.inbox.try_send(Note::Message(message));
     }
 
     fn disconnected(&mut self, reason: &Error) {

@@ -29,6 +29,16 @@ pub(super) struct Counts {
     pub(super) opened_after_removal: u64,
 }
 
+/// What became of a chunk.
+pub(super) enum Opened {
+    /// It opened.
+    Payload(Payload),
+    /// It waits for a key that this viewer, being a member, should have soon.
+    Waiting,
+    /// It is of no use, or waits for this viewer's admission.
+    Dropped,
+}
+
 /// One stream's chunks on their way to the decoder.
 pub(super) struct Opener {
     stream: StreamId,
@@ -61,11 +71,11 @@ impl Opener {
     }
 
     /// Opens one chunk, or keeps it.
-    pub(super) fn push(&mut self, chunk: InnerSealed) -> Option<Payload> {
+    pub(super) fn push(&mut self, chunk: InnerSealed) -> Opened {
         self.counts.received += 1;
         if self.removed && Some(chunk.header.epoch) > self.newest {
             self.try_old_keys(&chunk);
-            return None;
+            return Opened::Dropped;
         }
         self.open(chunk)
     }
@@ -81,7 +91,10 @@ impl Opener {
         if first {
             self.early_bytes = 0;
             let early = std::mem::take(&mut self.early);
-            opened.extend(early.into_iter().filter_map(|chunk| self.open(chunk)));
+            opened.extend(early.into_iter().filter_map(|chunk| match self.open(chunk) {
+                Opened::Payload(payload) => Some(payload),
+                Opened::Waiting | Opened::Dropped => None,
+            }));
         }
         self.counts.opened += if first { 0 } else { u64::try_from(opened.len()).unwrap_or(0) };
         opened
@@ -97,25 +110,25 @@ impl Opener {
         self.counts
     }
 
-    fn open(&mut self, chunk: InnerSealed) -> Option<Payload> {
+    fn open(&mut self, chunk: InnerSealed) -> Opened {
         let Some(receiver) = &mut self.receiver else {
             self.keep(chunk);
-            return None;
+            return Opened::Dropped;
         };
         match receiver.push(chunk, clock::now_ms()) {
             Ok(Received::Opened(payload)) => {
                 self.counts.opened += 1;
-                Some(payload)
+                Opened::Payload(payload)
             }
-            Ok(Received::Held) => None,
+            Ok(Received::Held) => Opened::Waiting,
             Err(Error::Relabelled { .. }) => {
                 self.counts.relabelled += 1;
-                None
+                Opened::Dropped
             }
             Err(error) => {
                 self.counts.unopened += 1;
                 tracing::debug!(%error, "a chunk did not open");
-                None
+                Opened::Dropped
             }
         }
     }
