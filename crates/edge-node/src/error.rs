@@ -77,6 +77,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another publisher uses the state folder.
+    #[error("{path} is in use by another publisher of this identity: end it first, or choose another --state")]
+    InUse {
+        /// The folder.
+        path: String,
+    },
     /// The metrics address could not be opened.
     #[error("cannot serve metrics")]
     Metrics(#[source] std::io::Error),

@@ -129,9 +129,9 @@ impl Pictures for Pattern {
     }
 }
 
-/// Encodes pictures at their pace until the source ends, and hands them on without waiting for the network.
+/// Encodes pictures at their pace until the source ends, their media time counted from a start, and hands them on without waiting for the network.
 pub(super) fn video_thread(
-    mut pictures: Box<dyn Pictures>,
+    (start_us, mut pictures): (u64, Box<dyn Pictures>),
     config: EncoderConfig,
     controls: Arc<Controls>,
     out: mpsc::Sender<Unit>,
@@ -146,13 +146,18 @@ pub(super) fn video_thread(
             }
             let captured_us = clock::unix_us();
             controls.pass_on(&mut encoder);
-            let pts_us = frame.pts_us;
+            let source_us = frame.pts_us;
+            let pts_us = start_us.saturating_add(source_us);
             let started = Instant::now();
             let layers = encoder.encode(&frame.at(pts_us, captured_us))?;
             let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             controls.encode_us.fetch_add(took, Ordering::Relaxed);
             controls.encoded.fetch_add(1, Ordering::Relaxed);
-            let sounds = pictures.sounds(pts_us).into_iter().map(|sound| Unit::Audio(Sound { captured_us, ..sound }));
+            let sounds = pictures.sounds(source_us).into_iter().map(|sound| {
+                let (pts_us, number) =
+                    (start_us.saturating_add(sound.pts_us), sound.number.saturating_add(start_us / 1000));
+                Unit::Audio(Sound { captured_us, pts_us, number, ..sound })
+            });
             let units = std::iter::once(Unit::Video(layers)).chain(sounds);
             if units.into_iter().any(|unit| out.blocking_send(unit).is_err()) {
                 break;
@@ -163,9 +168,9 @@ pub(super) fn video_thread(
     spawn("video", run)
 }
 
-/// Encodes the tone at its pace for `duration`.
+/// Encodes the tone at its pace, from a media time on and for a duration.
 pub(super) fn tone_thread(
-    duration: Option<Duration>,
+    (start_us, duration): (u64, Option<Duration>),
     controls: Arc<Controls>,
     out: mpsc::Sender<Unit>,
 ) -> Result<thread::JoinHandle<Result<(), Error>>, Error> {
@@ -177,7 +182,7 @@ pub(super) fn tone_thread(
     let run = move || -> Result<(), Error> {
         let pace = Pace::start();
         let mut pcm = vec![0; samples];
-        for number in 0.. {
+        for number in 0_u64.. {
             let pts_us = tone.pts_us();
             if controls.stopped() || pts_us >= end_us {
                 break;
@@ -187,6 +192,7 @@ pub(super) fn tone_thread(
             tone.fill(&mut pcm);
             let packet = encoder.encode(&pcm)?;
             let duration_us = packet.duration_us;
+            let (number, pts_us) = (number.saturating_add(start_us / 1000), start_us.saturating_add(pts_us));
             let sound = Sound { number, pts_us, captured_us, duration_us, data: packet.data.into() };
             if out.blocking_send(Unit::Audio(sound)).is_err() {
                 break;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edge_codec::video::Recovery;
+use edge_crypto::Secret;
 use edge_crypto::random::System;
 use edge_group::{Applied, Delta, Emission, Group, KeyPackageOffer, Op, VerifiedOffer};
 use edge_identity::bundle::KeyBundle;
@@ -24,7 +25,7 @@ use crate::admission::{self, Keys, Refusal, Reply, Request};
 use crate::description::Description;
 use crate::event::{Event, Reporter};
 use crate::hub::{Hub, Upward};
-use crate::state::Vault;
+use crate::state::{Record, Vault};
 use crate::ticket::Ticket;
 use crate::{Error, clock};
 
@@ -61,6 +62,7 @@ pub(super) struct Keeper {
     pub(super) controls: Arc<Controls>,
     pub(super) members: watch::Sender<usize>,
     pub(super) vault: Option<Vault>,
+    pub(super) born_us: u64,
     pub(super) reporter: Reporter,
     pub(super) desk: Desk,
 }
@@ -208,6 +210,9 @@ impl Keeper {
             self.desk.cold.retain(|cold| *cold != peer);
             self.desk.cold.push(peer);
         }
+        if admitted {
+            self.persist()?;
+        }
         Ok(admitted)
     }
 
@@ -245,6 +250,7 @@ impl Keeper {
         let secret = Ticket::new_secret(&mut System);
         self.keys = Keys::new(&secret, self.group.stream())?;
         self.ticket.secret = Some(secret);
+        self.persist()?;
         self.reporter.send(super::ready(&self.bundle, &self.ticket));
         Ok(())
     }
@@ -329,9 +335,20 @@ impl Keeper {
 
     fn persist(&self) -> Result<(), Error> {
         match &self.vault {
-            Some(vault) => tokio::task::block_in_place(|| vault.store(&self.group.snapshot()?, &self.bundle)),
+            Some(vault) => tokio::task::block_in_place(|| vault.store(&self.record()?, &self.bundle)),
             None => Ok(()),
         }
+    }
+
+    fn record(&self) -> Result<Record, Error> {
+        let secret = self.ticket.secret.as_ref().and_then(|secret| Secret::from_slice(secret.expose()));
+        Ok(Record {
+            born_us: self.born_us,
+            secret: secret.ok_or(Error::NoSecret)?,
+            names: self.desk.names.clone(),
+            removed: self.desk.removed.clone(),
+            group: self.group.snapshot()?,
+        })
     }
 
     fn report(&self, added: Vec<String>, removed: Vec<String>, commit_bytes: usize) -> Result<(), Error> {
@@ -370,6 +387,11 @@ pub(super) fn accepted(emission: &Emission, committer: &KeyBundle) -> Result<Mes
 }
 
 impl Desk {
+    /// A desk that remembers who is a member and who was removed.
+    pub(super) fn of(names: BTreeMap<Fingerprint, KeyId>, removed: BTreeSet<Fingerprint>) -> Self {
+        Self { names, removed, ..Self::default() }
+    }
+
     /// Whether it is the turn of `peer` to refresh; a turn serves once.
     fn has_turn(&mut self, peer: Fingerprint) -> bool {
         self.turn.take_if(|(turn, since)| *turn == peer && since.elapsed() < TURN).is_some()

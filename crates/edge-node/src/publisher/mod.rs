@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use edge_codec::video::Mode;
 use edge_crypto::random::System;
-use edge_crypto::{Random, hash};
+use edge_crypto::{Random, Secret, hash};
 use edge_group::{Emission, Group, Incarnation, Restored};
 use edge_identity::bundle::KeyBundle;
 use edge_net::{CloseCode, Endpoint, Limits};
@@ -27,8 +27,8 @@ use tokio::task::JoinSet;
 use crate::admission::Keys;
 use crate::event::{Event, PublishStats, Reporter, Stats};
 use crate::hub::{Hub, Upward};
-use crate::state::Vault;
-use crate::ticket::Ticket;
+use crate::state::{Record, Vault};
+use crate::ticket::{JoinSecret, Ticket};
 use crate::{Error, Shutdown, clock, process};
 use capture::Controls;
 use keeper::Keeper;
@@ -143,14 +143,14 @@ struct Stage {
 impl Stage {
     fn set(options: &Options, reporter: &Reporter) -> Result<Self, Error> {
         let bundle = &options.bundle;
-        let program = Program::open(options)?;
         let endpoint = Arc::new(Endpoint::bind(bundle.clone(), options.listen, &Limits::default())?);
         let opening = Opening::new(options)?;
+        let program = Program::open(options, opening.media_start_us())?;
         let stream = opening.group.stream();
         let (hub, wishes) = Hub::new(stream, edge_relay::Limits::default(), reporter.clone())?;
         hub.set_chain(vec![bundle.fingerprint()]);
         let hops = crate::ticket::own_hops(bundle, endpoint.local_addr()?, &options.advertise);
-        let secret = Some(Ticket::new_secret(&mut System));
+        let secret = Secret::from_slice(opening.secret.expose());
         let ticket = Ticket { stream, publisher: bundle.fingerprint(), hops, secret };
         Ok(Self { endpoint, hub, wishes, program, opening, ticket, reporter: reporter.clone() })
     }
@@ -158,7 +158,7 @@ impl Stage {
     async fn play(self, options: &Options, commands: mpsc::Receiver<Command>, shutdown: Shutdown) -> Result<(), Error> {
         let Self { endpoint, hub, wishes, program, opening, ticket, reporter } = self;
         reporter.send(ready(&options.bundle, &ticket));
-        let Opening { group, dek, vault, unsent } = opening;
+        let Opening { group, dek, vault, unsent, born_us, desk, .. } = opening;
         for emission in &unsent {
             hub.carry(&keeper::accepted(emission, &options.bundle)?);
         }
@@ -186,7 +186,8 @@ impl Stage {
             members,
             vault,
             reporter: reporter.clone(),
-            desk: keeper::Desk::default(),
+            desk,
+            born_us,
         };
         let mut tasks = JoinSet::new();
         let mut keeping = tokio::spawn(keeper.run(wishes, commands));
@@ -209,11 +210,14 @@ impl Stage {
     }
 }
 
-/// The group a stream begins with: a new one, or the one of before the restart in a fresh epoch.
+/// What a stream begins with: a new group, or the one of before the restart in a fresh epoch.
 struct Opening {
     group: Group,
     dek: EpochDek,
     vault: Option<Vault>,
+    born_us: u64,
+    secret: JoinSecret,
+    desk: keeper::Desk,
     /// Commits that members may not have seen before the restart.
     unsent: Vec<Emission>,
 }
@@ -230,25 +234,36 @@ impl Opening {
         let vault = Vault::new(folder, stream)?;
         match vault.load(bundle)? {
             None => Self::fresh(stream, bundle, Some(vault)),
-            Some(snapshot) => {
-                let restored = Restored::parse(&snapshot, bundle)?;
-                let mut unsent: Vec<Emission> = restored.resend().cloned().into_iter().collect();
-                let rotating = restored.rotate()?;
-                vault.store(&rotating.snapshot()?, bundle)?;
-                unsent.push(rotating.emission().clone());
-                let (group, dek) = rotating.merge()?;
-                Ok(Self { group, dek, vault: Some(vault), unsent })
-            }
+            Some(record) => Self::resumed(record, bundle, vault),
         }
     }
 
     fn fresh(stream: StreamId, bundle: &KeyBundle, vault: Option<Vault>) -> Result<Self, Error> {
         let group = Group::create(stream, Incarnation(System.array()), bundle, clock::unix_s())?;
-        if let Some(vault) = &vault {
-            vault.store(&group.snapshot()?, bundle)?;
+        let (dek, secret) = (group.dek()?, Ticket::new_secret(&mut System));
+        let (born_us, desk) = (clock::unix_us(), keeper::Desk::default());
+        Ok(Self { group, dek, vault, born_us, secret, desk, unsent: Vec::new() })
+    }
+
+    fn resumed(record: Record, bundle: &KeyBundle, vault: Vault) -> Result<Self, Error> {
+        let restored = Restored::parse(&record.group, bundle)?;
+        let mut unsent: Vec<Emission> = restored.resend().cloned().into_iter().collect();
+        let rotating = restored.rotate()?;
+        let record = Record { group: rotating.snapshot()?, ..record };
+        vault.store(&record, bundle)?;
+        unsent.push(rotating.emission().clone());
+        let (group, dek) = rotating.merge()?;
+        let Record { born_us, secret, names, removed, .. } = record;
+        let desk = keeper::Desk::of(names, removed);
+        Ok(Self { group, dek, vault: Some(vault), born_us, secret, desk, unsent })
+    }
+
+    /// Media time at which this run begins: 0 for a new stream.
+    fn media_start_us(&self) -> u64 {
+        match self.unsent.is_empty() {
+            true => 0,
+            false => clock::unix_us().saturating_sub(self.born_us),
         }
-        let dek = group.dek()?;
-        Ok(Self { group, dek, vault, unsent: Vec::new() })
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) struct Program {
     channels: u8,
     audience: usize,
     duration: Option<Duration>,
+    start_us: u64,
 }
 
 /// Whether the source has the tone.
@@ -36,8 +37,8 @@ enum Tone {
 }
 
 impl Program {
-    /// Opens the source and settles the encoder.
-    pub(super) fn open(options: &Options) -> Result<Self, Error> {
+    /// Opens the source and settles the encoder. `start_us` is the media time of the first frame.
+    pub(super) fn open(options: &Options, start_us: u64) -> Result<Self, Error> {
         let (audience, duration) = (options.wait_for.saturating_add(1), options.duration);
         match &options.source {
             Source::Pattern { width, height, rate } => {
@@ -45,18 +46,27 @@ impl Program {
                 let pictures = Pattern::new(*width, *height, *rate, frames)?;
                 Ok(Self {
                     pictures: Box::new(pictures),
-                    encoder: encoder(options, (*width, *height), *rate),
+                    encoder: encoder(options, (*width, *height), *rate, start_us),
                     tone: Tone::With,
                     channels: 1,
                     audience,
                     duration,
+                    start_us,
                 })
             }
             Source::Input(name) => {
                 let movie = input::open(name, options.repeat == Repeat::Forever, options.duration)?;
-                let encoder = encoder(options, movie.size(), movie.rate());
+                let encoder = encoder(options, movie.size(), movie.rate(), start_us);
                 let channels = movie.channels();
-                Ok(Self { pictures: Box::new(movie), encoder, tone: Tone::Without, channels, audience, duration })
+                Ok(Self {
+                    pictures: Box::new(movie),
+                    encoder,
+                    tone: Tone::Without,
+                    channels,
+                    audience,
+                    duration,
+                    start_us,
+                })
             }
         }
     }
@@ -98,9 +108,9 @@ impl Program {
             }
             let mut threads = Vec::new();
             if self.tone == Tone::With {
-                threads.push(tone_thread(self.duration, controls.clone(), units.clone())?);
+                threads.push(tone_thread((self.start_us, self.duration), controls.clone(), units.clone())?);
             }
-            threads.push(video_thread(self.pictures, self.encoder, controls.clone(), units)?);
+            threads.push(video_thread((self.start_us, self.pictures), self.encoder, controls.clone(), units)?);
             let ended = tokio::task::spawn_blocking(move || {
                 threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect::<Vec<_>>()
             });
@@ -120,12 +130,13 @@ fn frame_count(duration: Option<Duration>, (num, den): (u32, u32)) -> u32 {
 }
 
 /// About 0.09 bits a pixel suits the speed that live encoding runs at.
-fn encoder(options: &Options, (width, height): (u32, u32), rate: (u32, u32)) -> EncoderConfig {
+fn encoder(options: &Options, (width, height): (u32, u32), rate: (u32, u32), start_us: u64) -> EncoderConfig {
     let pixels = width.saturating_mul(height);
     let default_mode = if pixels >= LARGE_PICTURE { Mode::L2T3 } else { Mode::L1T3 };
     let per_second = u64::from(pixels) * u64::from(rate.0) / u64::from(rate.1.max(1));
     let default_kbps = u32::try_from(per_second * 9 / 100_000).unwrap_or(u32::MAX).clamp(64, 20_000);
     let kbps = options.bitrate_kbps.unwrap_or(default_kbps);
     let config = EncoderConfig::live(width, height, kbps).with_mode(options.mode.unwrap_or(default_mode));
-    EncoderConfig { frame_rate: rate, ..config }
+    // A frame takes more than a millisecond, so numbers go on ascending after a restart.
+    EncoderConfig { frame_rate: rate, first_frame_number: start_us / 1000, ..config }
 }
