@@ -17,6 +17,7 @@ pub const MAX_PART: usize = 900 * 1024;
 
 const SEALED: u8 = 1;
 const CLEAR: u8 = 2;
+const LEAVE: u8 = 3;
 
 /// From a peer below to the publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub enum Request {
     Join(Bytes),
     /// Take this commit that refreshes my leaf; only members can make one, so it needs no ticket.
     Refresh(Bytes),
+    /// Remove me: my public bundle and my signed request, which need no ticket.
+    Leave {
+        /// Canonical bytes of the bundle.
+        bundle: Bytes,
+        /// Signed request.
+        request: Bytes,
+    },
 }
 
 /// From the publisher to one peer below.
@@ -112,6 +120,7 @@ impl Keys {
         match request {
             Request::Join(offer) => seal(&self.up, from, offer, random),
             Request::Refresh(commit) => Ok(refresh(commit)),
+            Request::Leave { bundle, request } => Ok(leave(bundle, request)),
         }
     }
 
@@ -121,6 +130,10 @@ impl Keys {
         match reader.u8("envelope")? {
             SEALED => Ok(Request::Join(open(&self.up, from, reader.rest())?)),
             CLEAR => Ok(Request::Refresh(Bytes::copy_from_slice(reader.rest()))),
+            LEAVE => Ok(Request::Leave {
+                bundle: Bytes::copy_from_slice(reader.bytes16("bundle", edge_identity::bundle::MAX_LEN)?),
+                request: Bytes::copy_from_slice(reader.rest()),
+            }),
             got => Err(edge_wire::Error::Unknown { field: "envelope", got: u64::from(got) }.into()),
         }
     }
@@ -169,6 +182,14 @@ const TREE_READER: Fingerprint = Fingerprint([0; 32]);
 /// A member's refresh commit: already encrypted and authenticated by MLS.
 pub fn refresh(commit: &[u8]) -> Bytes {
     Bytes::from([&[CLEAR], commit].concat())
+}
+
+/// A member's signed wish to be removed; it reveals to relays that somebody leaves, which the silence after it does
+/// too.
+pub fn leave(bundle: &[u8], request: &[u8]) -> Bytes {
+    let mut out = Writer::new();
+    out.u8(LEAVE).bytes16(bundle).raw(request);
+    out.finish().into()
 }
 
 /// A reply that reveals nothing and that a peer with a wrong ticket must be able to read.

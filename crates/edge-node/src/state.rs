@@ -1,5 +1,5 @@
-//! A publisher's state on disk: the group, its join secret and who is who, sealed in one file that is replaced atomically
-//! before a commit leaves the machine. Layout in `docs/spec/publisher-state.md`.
+//! A publisher's state on disk: the group, its join secret and who is who, sealed in one file that is replaced
+//! atomically before a commit leaves the machine. Layout in `docs/spec/publisher-state.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};

@@ -22,6 +22,8 @@ use crate::{Error, Shutdown};
 /// Messages to the parent that may wait.
 pub const MAX_OUTGOING: usize = 64;
 
+/// How long the last requests may take to be acknowledged.
+const FAREWELL: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -173,7 +175,10 @@ impl Uplink {
         loop {
             tokio::select! {
                 () = &mut over => {
-                    link.session.close(CloseCode::DONE, "the peer ended");
+                    while let Ok(message) = outgoing.try_recv() {
+                        let _ = link.session.try_send_control(&message.to_bytes());
+                    }
+                    link.session.finish(CloseCode::DONE, "the peer ended", FAREWELL).await;
                     return Ending::Shutdown;
                 }
                 message = link.session.recv_message() => match message {

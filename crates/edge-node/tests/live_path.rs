@@ -36,7 +36,7 @@ struct Node {
     seen: VecDeque<Event>,
     task: JoinHandle<Result<(), Error>>,
     commands: Option<mpsc::Sender<Command>>,
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
 }
 
 impl Node {
@@ -47,7 +47,7 @@ impl Node {
         let (reporter, events) = Reporter::channel();
         let (stop, shutdown) = watch::channel(false);
         let task = tokio::spawn(role(reporter, shutdown));
-        Self { events, seen: VecDeque::new(), task, commands: None, _stop: stop }
+        Self { events, seen: VecDeque::new(), task, commands: None, stop }
     }
 
     /// Waits for the event that `pick` wants; the others are kept.
@@ -304,4 +304,26 @@ async fn a_publisher_that_restarts_keeps_its_stream_and_moves_to_an_unused_epoch
     });
     assert!(admitted.expect("admitted") > used, "{admitted:?} after {used}");
     second.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_ends_leaves_the_group_and_may_come_back_with_its_ticket() {
+    let mut publisher = publish(6, 1);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry("relay", &relay_ticket);
+    let (_, via) = tickets(&mut relay).await;
+    let own = bundle("guest");
+    let mut guest = view_with("guest", &ticket, &via, |options| options.bundle = own.clone());
+    guest.wait(|event| matches!(event, Event::FirstFrame { .. }).then_some(())).await;
+    guest.stop.send_replace(true);
+    guest.finish().await;
+    publisher
+        .wait(|event| match event {
+            Event::Epoch { removed, .. } if removed == &["guest"] => Some(()),
+            _ => None,
+        })
+        .await;
+    let again = view_with("guest", &ticket, &via, |options| options.bundle = own);
+    assert!(watched(again.finish().await.0).frames_decoded > 0);
+    publisher.finish().await;
 }

@@ -1,4 +1,5 @@
-//! A publisher that is killed comes back as the same stream: its viewer goes on by itself, in an epoch that was never used.
+//! A publisher that is killed comes back as the same stream: its viewer goes on by itself, in an epoch that was never
+//! used.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::io::{BufRead, BufReader};

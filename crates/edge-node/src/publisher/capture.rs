@@ -129,7 +129,8 @@ impl Pictures for Pattern {
     }
 }
 
-/// Encodes pictures at their pace until the source ends, their media time counted from a start, and hands them on without waiting for the network.
+/// Encodes pictures at their pace until the source ends, their media time counted from a start, and hands them on
+/// without waiting for the network.
 pub(super) fn video_thread(
     (start_us, mut pictures): (u64, Box<dyn Pictures>),
     config: EncoderConfig,

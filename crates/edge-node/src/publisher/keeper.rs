@@ -10,8 +10,8 @@ use bytes::Bytes;
 use edge_codec::video::Recovery;
 use edge_crypto::Secret;
 use edge_crypto::random::System;
-use edge_group::{Applied, Delta, Emission, Group, KeyPackageOffer, Op, VerifiedOffer};
-use edge_identity::bundle::KeyBundle;
+use edge_group::{Applied, Delta, Emission, Group, KeyPackageOffer, LeaveRequest, Op, VerifiedOffer};
+use edge_identity::bundle::{KeyBundle, PublicBundle};
 use edge_identity::safety;
 use edge_seal::EpochDek;
 use edge_wire::control::Message;
@@ -128,6 +128,7 @@ impl Keeper {
             Ok(Request::Join(offer)) => self.join(from, &offer),
             Ok(Request::Refresh(commit)) if self.desk.has_turn(from) => return self.refresh(&commit).await,
             Ok(Request::Refresh(_)) => tracing::info!(%from, "a refresh out of turn was dropped"),
+            Ok(Request::Leave { bundle, request }) => return self.leave(from, &bundle, &request).await,
             Err(error) => {
                 tracing::info!(%from, %error, "a request was refused");
                 self.answer_clear(from, Refusal::Ticket);
@@ -243,6 +244,28 @@ impl Keeper {
         }
         self.change(&Delta::Leave(key_id), Vec::new(), vec![name.to_owned()]).await?;
         self.renew_ticket()
+    }
+
+    /// Removes a member that asks for it. It may come again with its ticket.
+    async fn leave(&mut self, from: Fingerprint, bundle: &[u8], request: &[u8]) -> Result<(), Error> {
+        let verified = PublicBundle::parse(bundle).map_err(edge_group::Error::from).and_then(|bundle| {
+            LeaveRequest::parse(request)?.verify(&bundle, &self.group)?;
+            Ok(bundle)
+        });
+        let name = match verified {
+            Ok(bundle) if bundle.fingerprint() == from => bundle.key_id().clone(),
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                tracing::info!(%from, %error, "a wish to leave was refused");
+                return Ok(());
+            }
+        };
+        if self.desk.names.get(&from) != Some(&name) {
+            return Ok(());
+        }
+        self.desk.names.remove(&from);
+        self.desk.cold.retain(|cold| *cold != from);
+        self.change(&Delta::Leave(name.clone()), Vec::new(), vec![name.to_string()]).await.map(drop)
     }
 
     /// The removed member knows the join secret, so it must not serve for another identity of its own.

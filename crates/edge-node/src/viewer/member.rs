@@ -37,13 +37,15 @@ pub(super) enum Note {
     Message(Message),
     /// Chunks wait for a key, or the parent is another one: a commit may be missing.
     Behind,
+    /// The viewer ends: ask to be removed.
+    Leave,
 }
 
 /// What the member tells the picture side.
 #[derive(Debug)]
 pub(super) enum Change {
     /// Admitted: the first epoch, its key, and what the stream carries.
-    Admitted(Epoch, EpochDek, Description),
+    Admitted(Epoch, EpochDek, Description, std::time::Instant),
     /// The next epoch's key.
     Epoch(Epoch, EpochDek),
     /// Removed from the group.
@@ -66,7 +68,7 @@ pub(super) struct Member {
 struct Joining {
     pending: PendingJoin,
     offer: Bytes,
-    welcome: Option<(VerifiedWelcome, Description)>,
+    welcome: Option<(VerifiedWelcome, Description, Instant)>,
     early: Vec<Bytes>,
     asks: u32,
     again_at: Instant,
@@ -83,6 +85,12 @@ impl Member {
             let Some((mut group, early)) = self.join(&mut inbox).await? else { return Ok(()) };
             match self.follow(&mut group, early, &mut inbox).await? {
                 Outcome::Ended => return Ok(()),
+                Outcome::Leaving => {
+                    let request = group.leave(&self.bundle)?.to_bytes();
+                    let body = admission::leave(&self.bundle.public().to_bytes(), &request);
+                    self.send(Message::Up { stream: self.stream, from: self.bundle.fingerprint(), body }).await;
+                    return Ok(());
+                }
                 Outcome::Rejoin => {
                     self.reporter.warn("too many group changes were missed: asking to be admitted again")
                 }
@@ -101,13 +109,15 @@ impl Member {
             tokio::select! {
                 () = sleep_until(joining.again_at) => self.ask(&mut joining).await?,
                 message = inbox.recv() => match message {
-                    None => return Ok(None),
+                    None | Some(Note::Leave) => return Ok(None),
                     Some(Note::Message(Message::Down { to, body, .. })) if to == self.bundle.fingerprint() => {
                         self.reply(&body, &mut joining).await?;
                     }
-                    Some(Note::Message(Message::Commit { body, .. })) if joining.early.len() < MAX_EARLY => joining.early.push(body),
+                    Some(Note::Message(Message::Commit { body, .. })) if joining.early.len() < MAX_EARLY => {
+                        joining.early.push(body);
+                    }
                     Some(Note::Message(Message::Tree { epoch, body, .. })) => {
-                        let wanted = joining.welcome.as_ref().is_some_and(|(welcome, _)| welcome.epoch() == epoch);
+                        let wanted = joining.welcome.as_ref().is_some_and(|(welcome, ..)| welcome.epoch() == epoch);
                         if wanted {
                             return self.accept(joining, &body).await.map(Some);
                         }
@@ -126,7 +136,7 @@ impl Member {
         joining.asks += 1;
         joining.again_at = Instant::now() + ASK_AGAIN;
         match &joining.welcome {
-            Some((welcome, _)) => self.want_tree(welcome.epoch()).await,
+            Some((welcome, ..)) => self.want_tree(welcome.epoch()).await,
             None => {
                 if joining.asks > 1 {
                     // A key package serves once, and nobody knows what became of the last one.
@@ -147,7 +157,7 @@ impl Member {
             Ok(Reply::Welcome { welcome, description, .. }) => {
                 let verified = SignedWelcome::parse(&welcome)?.verify(self.publisher, own)?;
                 self.want_tree(verified.epoch()).await;
-                joining.welcome = Some((verified, description));
+                joining.welcome = Some((verified, description, Instant::now()));
             }
             // Unsealed, so anybody may have made it up; the publisher's own refusal comes again for the next request.
             Ok(Reply::Refused(refusal)) => match joining.refused_at {
@@ -166,12 +176,12 @@ impl Member {
 
     async fn accept(&self, joining: Joining, tree: &[u8]) -> Result<(Group, Vec<Bytes>), Error> {
         let tree = self.keys.open_tree(tree).map_err(|_| Error::Parent("a ratchet tree that does not open"))?;
-        let Some((welcome, description)) = joining.welcome else { return Err(Error::NoAnswer) };
+        let Some((welcome, description, welcomed)) = joining.welcome else { return Err(Error::NoAnswer) };
         let pending = joining.pending;
         let group = tokio::task::block_in_place(|| pending.accept(&welcome, Some(&tree), clock::unix_s()))?;
         self.reporter.send(Event::Admitted { epoch: group.epoch().0, at_unix_us: clock::unix_us() });
         self.report(&group, &[], &[], 0)?;
-        self.tell(Change::Admitted(group.epoch(), group.dek()?, description)).await;
+        self.tell(Change::Admitted(group.epoch(), group.dek()?, description, welcomed.into_std())).await;
         Ok((group, joining.early))
     }
 
@@ -189,6 +199,7 @@ impl Member {
         }
         while let Some(note) = inbox.recv().await {
             let outcome = match note {
+                Note::Leave => return Ok(Outcome::Leaving),
                 Note::Behind => {
                     self.send(Message::CommitsWanted { stream: self.stream, from: group.epoch() }).await;
                     None
@@ -291,4 +302,6 @@ enum Outcome {
     Ended,
     /// The member must be admitted anew.
     Rejoin,
+    /// The viewer wants to go.
+    Leaving,
 }

@@ -18,7 +18,7 @@ use edge_wire::control::{Message, Recovery};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::admission::Keys;
 use crate::event::{Event, Reporter, Stats, WatchStats};
@@ -157,13 +157,25 @@ impl Viewer {
         let Channels { up, outgoing, mut changes, mut recoveries } = channels;
         let stream = uplink.stream;
         let mut screen = self.screen.clone();
-        let following = uplink.run(&mut screen, outgoing, shutdown);
+        let (stop, stopped) = watch::channel(false);
+        let following = uplink.run(&mut screen, outgoing, stopped);
         tokio::pin!(following);
         let mut joining = tokio::spawn(member.run());
         let mut member_lives = true;
         let mut ticks = tokio::time::interval(REPORT_EVERY);
+        let wanted_to_end = crate::ended(shutdown);
+        tokio::pin!(wanted_to_end);
+        let mut leaving = false;
         loop {
             tokio::select! {
+                () = &mut wanted_to_end, if !leaving => {
+                    leaving = true;
+                    // Told to leave, the member ends, and with it the link. A full inbox only delays that.
+                    let _ = self.screen.inbox.try_send(Note::Leave);
+                    if !member_lives {
+                        stop.send_replace(true);
+                    }
+                }
                 over = &mut following => {
                     joining.abort();
                     return over;
@@ -171,6 +183,9 @@ impl Viewer {
                 ended = &mut joining, if member_lives => {
                     member_lives = false;
                     ended.unwrap_or(Ok(()))?;
+                    if leaving {
+                        stop.send_replace(true);
+                    }
                 }
                 Some(change) = changes.recv() => match change {
                     Change::Evicted if self.after_removal == AfterRemoval::End => return Ok(()),
@@ -216,8 +231,8 @@ struct Screen {
 impl Screen {
     fn change(&self, change: Change) {
         match change {
-            Change::Admitted(epoch, dek, description) => {
-                self.hand_over(Item::Description(description));
+            Change::Admitted(epoch, dek, description, welcomed) => {
+                self.hand_over(Item::Description(description, welcomed));
                 self.install(epoch, dek);
             }
             Change::Epoch(epoch, dek) => self.install(epoch, dek),

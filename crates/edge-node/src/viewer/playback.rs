@@ -31,8 +31,8 @@ const IDLE: Duration = Duration::from_millis(20);
 
 /// What the network side hands over.
 pub(super) enum Item {
-    /// What the stream carries; the first item.
-    Description(Description),
+    /// What the stream carries, and when this viewer was welcomed; the first item.
+    Description(Description, Instant),
     /// An opened frame.
     Payload(Payload),
     /// The group moved on.
@@ -155,8 +155,8 @@ impl Player {
 
     fn take(&mut self, item: Item) -> Result<(), Error> {
         match item {
-            Item::Description(description) => {
-                self.admitted = Some(Instant::now());
+            Item::Description(description, welcomed) => {
+                self.admitted = Some(welcomed);
                 self.description = Some(description);
                 if let (None, Some(path)) = (&self.recorder, &self.settings.out) {
                     self.recorder = Some(Recorder::create(path, description)?);
@@ -265,7 +265,7 @@ impl Player {
         if self.stats.frames_decoded == 0 {
             let since = |at: Instant| at.elapsed().as_secs_f64() * 1000.0;
             self.settings.reporter.send(Event::FirstFrame {
-                since_admitted_ms: self.admitted.map_or(0.0, since),
+                since_admitted_ms: since(self.admitted.unwrap_or(self.settings.started)),
                 since_start_ms: since(self.settings.started),
             });
         }
