@@ -1,11 +1,13 @@
 //! The targets, one module a crate.
 
 mod codec;
+mod conformance;
 mod container;
 mod group;
 mod identity;
 mod link;
 mod mp4_file;
+mod net;
 mod node;
 mod wire;
 
@@ -19,8 +21,18 @@ use crate::Target;
 
 /// Every target, from the base upwards.
 pub(crate) fn all() -> Vec<Target> {
-    [wire::TARGETS, identity::TARGETS, link::TARGETS, group::TARGETS, codec::TARGETS, container::TARGETS, node::TARGETS]
-        .concat()
+    [
+        wire::TARGETS,
+        identity::TARGETS,
+        link::TARGETS,
+        group::TARGETS,
+        net::TARGETS,
+        codec::TARGETS,
+        container::TARGETS,
+        node::TARGETS,
+        conformance::TARGETS,
+    ]
+    .concat()
 }
 
 /// Bytes that a parser may hold for small records.

@@ -9,7 +9,9 @@ use edge_crypto::hash::sha256;
 use edge_crypto::random::Seeded;
 use edge_node::admission::{self, Keys, Refusal, Reply, Request};
 use edge_node::description::Description;
+use edge_node::state::Record;
 use edge_node::ticket::{Hop, Ticket};
+use edge_wire::Writer;
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 
 use super::{COPIES, SMALL, built, own};
@@ -20,6 +22,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "ticket_content", cost: Cost::Parse, alloc_max: SMALL, run: ticket_content, seeds: contents },
     Target { name: "admission_request", cost: Cost::Parse, alloc_max: COPIES, run: request, seeds: requests },
     Target { name: "admission_reply", cost: Cost::Parse, alloc_max: COPIES, run: reply, seeds: replies },
+    Target { name: "publisher_state", cost: Cost::Parse, alloc_max: COPIES, run: record, seeds: records },
     Target { name: "admission_tree", cost: Cost::Parse, alloc_max: COPIES, run: tree, seeds: trees },
 ];
 
@@ -65,6 +68,19 @@ fn tree(input: &[u8]) -> Verdict {
     keys().open_tree(input).into()
 }
 
+/// What a vault has opened; its seal is not in the way here.
+fn record(input: &[u8]) -> Verdict {
+    Record::parse(input).into()
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let mut out = Writer::new();
+    out.u8(1).u64(7).raw(&[2; 32]);
+    out.u32(1).raw(&[3; 32]).bytes16(b"anna");
+    out.u32(1).raw(&[4; 32]).raw(b"a snapshot");
+    vec![out.finish()]
+}
+
 fn tickets() -> [Ticket; 2] {
     let hop = |addr: &str, fingerprint| Hop { addr: built(addr.parse()), transport_key: [4; 32], fingerprint };
     let publisher = Fingerprint([3; 32]);
@@ -91,6 +107,7 @@ fn requests() -> Vec<Vec<u8>> {
     vec![
         built(keys().seal_request(&join, own().fingerprint(), &mut Seeded::new(7))).to_vec(),
         admission::refresh(b"a commit").to_vec(),
+        admission::leave(&own().public().to_bytes(), b"a request").to_vec(),
     ]
 }
 
