@@ -83,6 +83,9 @@ pub enum Error {
         /// The folder.
         path: String,
     },
+    /// A part of this node failed in a way that it should not.
+    #[error("{0} stopped unexpectedly: this is a defect, please report it with the log")]
+    Crashed(&'static str),
     /// The metrics address could not be opened.
     #[error("cannot serve metrics")]
     Metrics(#[source] std::io::Error),

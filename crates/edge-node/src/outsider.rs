@@ -37,7 +37,8 @@ pub struct Options {
 /// Runs until the stream is over or `shutdown`.
 pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Result<(), Error> {
     let Options { bundle, ticket } = options;
-    let endpoint = Arc::new(Endpoint::bind(bundle.clone(), crate::viewer::any_address(), &Limits::default())?);
+    let endpoint =
+        Arc::new(Endpoint::bind(bundle.clone(), crate::viewer::any_address(&ticket.hops), &Limits::default())?);
     let own = bundle.fingerprint();
     let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
     let keys = Keys::new(&Ticket::new_secret(&mut System), ticket.stream)?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use edge_net::{CloseCode, Error, Session};
 use edge_relay::{Handle, Start, Subscription, Transmit};
@@ -10,6 +11,7 @@ use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::{Hub, Seat, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
@@ -28,7 +30,17 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     }
     let mut child = Child { hub, session, peer, writer: None, allowance: Allowance::full() };
     let ending = loop {
-        match child.session.recv_control().await {
+        let message = match child.writer {
+            Some(_) => child.session.recv_control().await,
+            None => match timeout(SUBSCRIBE_WITHIN, child.session.recv_control()).await {
+                Ok(message) => message,
+                Err(_) => {
+                    child.session.close(CloseCode::DONE, "no subscription");
+                    break Error::ClosedHere;
+                }
+            },
+        };
+        match message {
             Ok(bytes) => match Message::parse(&bytes) {
                 Ok(message) if child.allowance.take() => child.handle(message),
                 Ok(_) if child.allowance.excess < MAX_EXCESS => {}
@@ -48,6 +60,8 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     child.leave(serial);
 }
 
+/// How long a peer without a subscription may hold a seat in silence.
+const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that one child may send at once, and every second after that.
 const BURST: f64 = 128.0;
 const PER_SECOND: f64 = 64.0;

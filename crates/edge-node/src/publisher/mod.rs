@@ -196,7 +196,7 @@ impl Stage {
         tasks.spawn(gauge.clone().report(reporter.clone()));
         let outcome = tokio::select! {
             () = crate::ended(shutdown) => Ok(()),
-            kept = &mut keeping => kept.unwrap_or(Ok(())),
+            kept = &mut keeping => kept.unwrap_or(Err(Error::Crashed("the group's keeper"))),
             played = program.perform(&controls, watching, sealer, keys_out) => played,
         };
         controls.stop();

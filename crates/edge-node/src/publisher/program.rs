@@ -112,9 +112,12 @@ impl Program {
             }
             threads.push(video_thread((self.start_us, self.pictures), self.encoder, controls.clone(), units)?);
             let ended = tokio::task::spawn_blocking(move || {
-                threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect::<Vec<_>>()
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or(Err(Error::Crashed("the encoder"))))
+                    .collect::<Vec<_>>()
             });
-            ended.await.unwrap_or_default().into_iter().collect::<Result<(), Error>>()
+            ended.await.map_err(|_| Error::Crashed("the encoder"))?.into_iter().collect::<Result<(), Error>>()
         };
         let (captured, sealed) = tokio::join!(capture, seal);
         captured.and(sealed)

@@ -100,7 +100,11 @@ impl Viewer {
     fn start(options: Options, reporter: Reporter) -> Result<Self, Error> {
         let Options { bundle, ticket, via, policy, out, picture, trace, after_removal } = options;
         let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
-        let endpoint = Arc::new(Endpoint::bind(bundle.clone(), any_address(), &Limits::default())?);
+        let endpoint = Arc::new(Endpoint::bind(
+            bundle.clone(),
+            any_address(if via.is_empty() { &ticket.hops } else { &via }),
+            &Limits::default(),
+        )?);
         let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
         let (tell, changes) = mpsc::channel(MAX_CHANGES);
         let (recover, recoveries) = mpsc::channel(MAX_OUTGOING);
@@ -182,7 +186,7 @@ impl Viewer {
                 }
                 ended = &mut joining, if member_lives => {
                     member_lives = false;
-                    ended.unwrap_or(Ok(()))?;
+                    ended.unwrap_or(Err(Error::Crashed("the group's follower")))?;
                     if leaving {
                         stop.send_replace(true);
                     }
@@ -210,7 +214,7 @@ impl Viewer {
         self.endpoint.close(CloseCode::DONE, "the viewer ended");
         let Some(playback) = self.playback.take() else { return Ok(()) };
         let finished = tokio::task::spawn_blocking(|| playback.finish()).await;
-        let stats = finished.unwrap_or_else(|_| Ok(WatchStats::default()))?;
+        let stats = finished.unwrap_or(Err(Error::Crashed("the decoder")))?;
         let stats = self.screen.complete(stats);
         self.reporter.send_last(Event::Stats(Stats::Watch(stats))).await;
         self.endpoint.wait_idle().await;
@@ -316,7 +320,10 @@ impl Handler for Screen {
     }
 }
 
-/// Viewers dial out only.
-pub(crate) fn any_address() -> SocketAddr {
-    SocketAddr::from(([0, 0, 0, 0], 0))
+/// Viewers dial out only, in the address family of the preferred hop.
+pub(crate) fn any_address(hops: &[Hop]) -> SocketAddr {
+    match hops.first().is_some_and(|hop| hop.addr.is_ipv6()) {
+        true => SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)),
+        false => SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0)),
+    }
 }

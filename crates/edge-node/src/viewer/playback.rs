@@ -86,7 +86,7 @@ impl Playback {
     pub(super) fn finish(self) -> Result<WatchStats, Error> {
         // A thread that is gone already has its reason, which join tells.
         let _ = self.items.send(Item::End);
-        self.thread.join().unwrap_or(Ok(()))?;
+        self.thread.join().unwrap_or(Err(Error::Crashed("the decoder")))?;
         let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(stats)
     }
