@@ -32,8 +32,22 @@ const RECEIVER_THREADS: &str = "net-recv";
 /// Runs everything; about a minute. Each figure is the median of interleaved rounds.
 pub(crate) fn run() -> Value {
     match table() {
-        Ok(rows) => json!({ "receivers": RECEIVERS, "rounds": ROUNDS, "rows": rows }),
+        Ok(rows) => {
+            print(&rows);
+            json!({ "receivers": RECEIVERS, "rounds": ROUNDS, "rows": rows })
+        }
         Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+fn print(rows: &[Value]) {
+    println!("CPU seconds per GiB forwarded (sent and received), one sender, {RECEIVERS} receivers on loopback");
+    println!("{:>9} {:>9}  {:>8} {:>10} {:>7}", "pace", "message B", "edge-net", "bare QUIC", "ratio");
+    for row in rows {
+        let cost = |engine: &str| row[engine]["forward_cpu_s_per_gib"].as_f64().unwrap_or(f64::NAN);
+        let (pace, len) = (row["pace"].as_str().unwrap_or(""), &row["message_bytes"]);
+        let (edge, bare) = (cost("edge_net"), cost("bare_quic"));
+        println!("{pace:>9} {len:>9}  {edge:>8.2} {bare:>10.2} {:>7.2}", edge / bare);
     }
 }
 
