@@ -45,6 +45,8 @@ const ROTATE_AFTER: Duration = Duration::from_secs(60);
 /// Requests of one peer in [`TALLY_WINDOW_MS`].
 const MAX_REQUESTS: u32 = 16;
 const TALLY_WINDOW_MS: u64 = 10_000;
+/// Unreadable requests that are answered in [`TALLY_WINDOW_MS`].
+const MAX_REFUSALS: u32 = 256;
 /// Peers whose requests are counted at a time.
 const MAX_TALLIES: usize = 4096;
 /// Peers that stay refused.
@@ -78,6 +80,7 @@ pub(super) struct Desk {
     tallies: BTreeMap<Fingerprint, (u64, u32)>,
     changed_at: Option<Instant>,
     turn: Option<(Fingerprint, Instant)>,
+    refusals: (u64, u32),
 }
 
 impl Keeper {
@@ -120,18 +123,18 @@ impl Keeper {
     }
 
     async fn request(&mut self, from: Fingerprint, body: &[u8]) -> Result<(), Error> {
-        if !self.desk.within_rate(from) {
-            self.answer_clear(from, Refusal::TooMany);
-            return Ok(());
-        }
+        // Opened before it is counted: whoever has no ticket cannot use up the joins of somebody who has one.
         match self.keys.open_request(body, from) {
+            Ok(Request::Join(_)) if !self.desk.within_rate(from) => self.answer_clear(from, Refusal::TooMany),
             Ok(Request::Join(offer)) => self.join(from, &offer),
             Ok(Request::Refresh(commit)) if self.desk.has_turn(from) => return self.refresh(&commit).await,
             Ok(Request::Refresh(_)) => tracing::info!(%from, "a refresh out of turn was dropped"),
             Ok(Request::Leave { bundle, request }) => return self.leave(from, &bundle, &request).await,
             Err(error) => {
                 tracing::info!(%from, %error, "a request was refused");
-                self.answer_clear(from, Refusal::Ticket);
+                if self.desk.may_refuse() {
+                    self.answer_clear(from, Refusal::Ticket);
+                }
             }
         }
         Ok(())
@@ -413,6 +416,16 @@ impl Desk {
     /// A desk that remembers who is a member and who was removed.
     pub(super) fn of(names: BTreeMap<Fingerprint, KeyId>, removed: BTreeSet<Fingerprint>) -> Self {
         Self { names, removed, ..Self::default() }
+    }
+
+    /// Whether one more unreadable request is worth an answer; they may come from anybody under any name.
+    fn may_refuse(&mut self) -> bool {
+        let now_ms = clock::now_ms();
+        if now_ms.saturating_sub(self.refusals.0) >= TALLY_WINDOW_MS {
+            self.refusals = (now_ms, 0);
+        }
+        self.refusals.1 = self.refusals.1.saturating_add(1);
+        self.refusals.1 <= MAX_REFUSALS
     }
 
     /// Whether it is the turn of `peer` to refresh; a turn serves once.
