@@ -42,6 +42,8 @@ pub enum Reply {
     Welcome {
         /// Epoch that the Welcome leads into; its ratchet tree is fetched by this number.
         epoch: Epoch,
+        /// Where its ratchet tree is.
+        tree: Tree,
         /// Signed Welcome envelope.
         welcome: Bytes,
         /// What the stream carries.
@@ -51,6 +53,15 @@ pub enum Reply {
     Refused(Refusal),
     /// It is your turn to refresh your leaf.
     RefreshTurn,
+}
+
+/// Where the ratchet tree of a Welcome is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tree {
+    /// Fetched by the Welcome's epoch, under the present ticket.
+    Apart,
+    /// Inside the Welcome, for a member that comes back with an older ticket.
+    Inside,
 }
 
 /// Why a newcomer is not admitted.
@@ -201,8 +212,8 @@ impl Reply {
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new();
         match self {
-            Self::Welcome { epoch, welcome, description } => {
-                out.u8(1).u64(epoch.0).bytes32(welcome);
+            Self::Welcome { epoch, tree, welcome, description } => {
+                out.u8(1).u64(epoch.0).u8(u8::from(*tree == Tree::Inside)).bytes32(welcome);
                 description.write(&mut out);
             }
             Self::Refused(refusal) => {
@@ -220,6 +231,11 @@ impl Reply {
         let reply = match reader.u8("reply")? {
             1 => Self::Welcome {
                 epoch: Epoch(reader.u64("epoch")?),
+                tree: match reader.u8("tree")? {
+                    0 => Tree::Apart,
+                    1 => Tree::Inside,
+                    got => return Err(edge_wire::Error::Unknown { field: "tree", got: u64::from(got) }),
+                },
                 welcome: Bytes::copy_from_slice(reader.bytes32("welcome", MAX_PART)?),
                 description: Description::read(&mut reader)?,
             },

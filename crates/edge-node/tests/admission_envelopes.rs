@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use edge_crypto::Secret;
 use edge_crypto::random::Seeded;
-use edge_node::admission::{Error, Keys, Refusal, Reply, Request, clear_reply, refresh};
+use edge_node::admission::{Error, Keys, Refusal, Reply, Request, Tree, clear_reply, refresh};
 use edge_node::description::Description;
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 
@@ -25,7 +25,7 @@ fn welcome() -> Reply {
         temporal_layers: 3,
         audio_channels: 1,
     };
-    Reply::Welcome { epoch: Epoch(4), welcome: Bytes::from_static(b"signed"), description }
+    Reply::Welcome { epoch: Epoch(4), tree: Tree::Apart, welcome: Bytes::from_static(b"signed"), description }
 }
 
 #[test]

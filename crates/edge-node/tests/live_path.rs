@@ -10,6 +10,7 @@ use std::time::Duration;
 use edge_codec::video::Mode;
 use edge_crypto::random::System;
 use edge_identity::bundle::KeyBundle;
+use edge_node::admission::Refusal;
 use edge_node::event::{Event, OutsiderStats, RelayStats, Reporter, Stats, WatchStats};
 use edge_node::publisher::{Command, Repeat, Source};
 use edge_node::ticket::Ticket;
@@ -325,5 +326,30 @@ async fn a_viewer_that_ends_leaves_the_group_and_may_come_back_with_its_ticket()
         .await;
     let again = view_with("guest", &ticket, &via, |options| options.bundle = own);
     assert!(watched(again.finish().await.0).frames_decoded > 0);
+    publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_comes_back_with_the_ticket_of_before_a_removal_and_a_stranger_does_not() {
+    let mut publisher = publish(8, 2);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry("relay", &relay_ticket);
+    let (_, via) = tickets(&mut relay).await;
+    let own = bundle("member");
+    let mut member = view_with("member", &ticket, &via, |options| options.bundle = own.clone());
+    let mut goes = view("goes", &ticket, &via);
+    member.wait(|event| matches!(event, Event::FirstFrame { .. }).then_some(())).await;
+    goes.wait(|event| matches!(event, Event::FirstFrame { .. }).then_some(())).await;
+    publisher.commands.as_ref().unwrap().send(Command::Remove("goes".into())).await.unwrap();
+    tickets(&mut publisher).await;
+    // Its process dies without a word, so it is still a member.
+    member.task.abort();
+
+    let mut again = view_with("member", &ticket, &via, |options| options.bundle = own);
+    again.wait(|event| matches!(event, Event::FirstFrame { .. }).then_some(())).await;
+    let stranger = view("stranger", &ticket, &via);
+    let refused = tokio::time::timeout(PATIENCE, stranger.task).await.unwrap().unwrap();
+    assert!(matches!(refused, Err(Error::NotAdmitted(Refusal::Ticket))), "{refused:?}");
+    again.finish().await;
     publisher.finish().await;
 }

@@ -7,7 +7,7 @@ use data_encoding::BASE32_NOPAD;
 use edge_crypto::Secret;
 use edge_crypto::hash::sha256;
 use edge_crypto::random::Seeded;
-use edge_node::admission::{self, Keys, Refusal, Reply, Request};
+use edge_node::admission::{self, Keys, Refusal, Reply, Request, Tree};
 use edge_node::description::Description;
 use edge_node::state::Record;
 use edge_node::ticket::{Hop, Ticket};
@@ -121,7 +121,12 @@ fn replies() -> Vec<Vec<u8>> {
         temporal_layers: 3,
         audio_channels: 1,
     };
-    let welcome = Reply::Welcome { epoch: Epoch(4), welcome: Bytes::from_static(b"a signed Welcome"), description };
+    let welcome = Reply::Welcome {
+        epoch: Epoch(4),
+        tree: Tree::Apart,
+        welcome: Bytes::from_static(b"a signed Welcome"),
+        description,
+    };
     vec![
         admission::clear_reply(&welcome).to_vec(),
         admission::clear_reply(&Reply::Refused(Refusal::Removed)).to_vec(),

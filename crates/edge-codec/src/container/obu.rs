@@ -1,6 +1,7 @@
 //! AV1 open bitstream units: exact walking, key detection, temporal delimiters, and the configuration record.
 
 use super::Error;
+use crate::video::obu::split;
 pub use crate::video::obu::{Obu, SEQUENCE_HEADER, TEMPORAL_DELIMITER};
 
 /// Type of a frame header on its own.
@@ -20,7 +21,7 @@ pub fn parse(unit: &[u8]) -> Result<Vec<Obu<'_>>, Error> {
     let mut units = Vec::new();
     let mut rest = unit;
     while !rest.is_empty() {
-        let (obu, after) = first(rest).ok_or(malformed("a unit's header or size does not fit"))?;
+        let (obu, after) = split(rest).ok_or(malformed("a unit's header or size does not fit"))?;
         if units.len() == MAX_OBUS {
             let (field, got, bound) = ("units in a temporal unit", MAX_OBUS as u64 + 1, MAX_OBUS as u64);
             return Err(Error::TooLong { format: FORMAT, field, got, bound });
@@ -345,33 +346,6 @@ fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
         value >>= 7;
     }
     out.push(value as u8);
-}
-
-/// The first unit and what comes after it; a unit without a size takes everything.
-fn first(data: &[u8]) -> Option<(Obu<'_>, &[u8])> {
-    let header = *data.first()?;
-    let (forbidden, extended, sized) = (header & 0x80 != 0, header & 4 != 0, header & 2 != 0);
-    let extension = if extended { *data.get(1)? } else { 0 };
-    let header_len = if extended { 2 } else { 1 };
-    let body = data.get(header_len..).filter(|_| !forbidden)?;
-    let (size, size_len) = if sized { leb128(body)? } else { (body.len(), 0) };
-    let start = header_len + size_len;
-    let (bytes, rest) = data.split_at_checked(start.checked_add(size)?)?;
-    let payload = bytes.get(start..)?;
-    let (kind, temporal, spatial) = (header >> 3 & 0x0f, extension >> 5, extension >> 3 & 3);
-    Some((Obu { kind, temporal, spatial, bytes, payload }, rest))
-}
-
-fn leb128(data: &[u8]) -> Option<(usize, usize)> {
-    const MAX_BYTES: usize = 8;
-    let mut value = 0u64;
-    for (at, byte) in data.iter().take(MAX_BYTES).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, at + 1));
-        }
-    }
-    None
 }
 
 fn malformed(rule: &'static str) -> Error {

@@ -5,6 +5,9 @@ pub const SEQUENCE_HEADER: u8 = 1;
 /// Type of a temporal delimiter, which starts every temporal unit.
 pub const TEMPORAL_DELIMITER: u8 = 2;
 
+/// Header bit of a unit that tells its size.
+const SIZED: u8 = 2;
+
 /// One open bitstream unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Obu<'a> {
@@ -24,8 +27,9 @@ pub struct Obu<'a> {
 pub fn walk(data: &[u8]) -> impl Iterator<Item = Obu<'_>> {
     let mut rest = data;
     std::iter::from_fn(move || {
-        let obu = first(rest)?;
-        rest = rest.get(obu.bytes.len()..).unwrap_or(&[]);
+        let sized = rest.first()? & SIZED != 0;
+        let (obu, after) = split(rest).filter(|_| sized)?;
+        rest = after;
         Some(obu)
     })
 }
@@ -35,28 +39,23 @@ pub fn has_sequence_header(unit: &[u8]) -> bool {
     walk(unit).any(|obu| obu.kind == SEQUENCE_HEADER)
 }
 
-fn first(data: &[u8]) -> Option<Obu<'_>> {
+/// The first unit of `data` and what comes after it; a unit without a size takes everything.
+pub(crate) fn split(data: &[u8]) -> Option<(Obu<'_>, &[u8])> {
     let header = *data.first()?;
-    let (forbidden, extended, sized) = (header & 0x80 != 0, header & 4 != 0, header & 2 != 0);
-    if forbidden || !sized {
-        return None;
-    }
+    let (forbidden, extended, sized) = (header & 0x80 != 0, header & 4 != 0, header & SIZED != 0);
     let extension = if extended { *data.get(1)? } else { 0 };
-    let size_at = if extended { 2 } else { 1 };
-    let (size, size_len) = leb128(data.get(size_at..)?)?;
-    let start = size_at + size_len;
-    let end = start.checked_add(size)?;
-    Some(Obu {
-        kind: header >> 3 & 0x0f,
-        temporal: extension >> 5,
-        spatial: extension >> 3 & 3,
-        bytes: data.get(..end)?,
-        payload: data.get(start..end)?,
-    })
+    let header_len = if extended { 2 } else { 1 };
+    let body = data.get(header_len..).filter(|_| !forbidden)?;
+    let (size, size_len) = if sized { leb128(body)? } else { (body.len(), 0) };
+    let start = header_len + size_len;
+    let (bytes, rest) = data.split_at_checked(start.checked_add(size)?)?;
+    let payload = bytes.get(start..)?;
+    let (kind, temporal, spatial) = (header >> 3 & 0x0f, extension >> 5, extension >> 3 & 3);
+    Some((Obu { kind, temporal, spatial, bytes, payload }, rest))
 }
 
 fn leb128(data: &[u8]) -> Option<(usize, usize)> {
-    const MAX_BYTES: usize = 5;
+    const MAX_BYTES: usize = 8;
     let mut value = 0u64;
     for (at, byte) in data.iter().take(MAX_BYTES).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * at);

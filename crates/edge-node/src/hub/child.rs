@@ -24,7 +24,7 @@ const BASE: i32 = 100;
 /// Serves a child until its link ends.
 pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     let peer = session.peer().fingerprint();
-    let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial });
+    let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial, subscribed: false });
     if let Some(old) = replaced {
         old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
     }
@@ -147,10 +147,17 @@ impl Child {
             Ok(handle) => {
                 let answer = Message::Subscribed { stream, subscription, chain };
                 super::send(&self.session, &answer.to_bytes());
+                self.mark_subscribed();
                 self.start_writer(handle);
                 self.hub.report_child(&self.session, true);
             }
             Err(error) => self.refuse(&asked, Refusal::Full, &error.to_string()),
+        }
+    }
+
+    fn mark_subscribed(&self) {
+        if let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer) {
+            seat.subscribed = true;
         }
     }
 

@@ -99,6 +99,7 @@ struct Inner {
 struct Seat {
     session: Session,
     serial: u64,
+    subscribed: bool,
 }
 
 impl Hub {
@@ -254,7 +255,7 @@ impl Hub {
     }
 
     fn broadcast(&self, message: &Message) {
-        let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
+        let seats: Vec<Seat> = lock(&self.0.children).values().filter(|seat| seat.subscribed).cloned().collect();
         let bytes = message.to_bytes();
         seats.iter().for_each(|seat| send(&seat.session, &bytes));
     }

@@ -2,7 +2,7 @@
 //!
 //! Every change is staged, written to disk, sent, and only then merged; the new key reaches the sealer last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use edge_codec::video::Recovery;
 use edge_crypto::Secret;
 use edge_crypto::random::System;
-use edge_group::{Applied, Delta, Emission, Group, KeyPackageOffer, LeaveRequest, Op, VerifiedOffer};
+use edge_group::{Applied, Delta, Emission, Group, KeyPackageOffer, LeaveRequest, Op, VerifiedOffer, WelcomeTree};
 use edge_identity::bundle::{KeyBundle, PublicBundle};
 use edge_identity::safety;
 use edge_seal::EpochDek;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Command;
 use super::capture::Controls;
-use crate::admission::{self, Keys, Refusal, Reply, Request};
+use crate::admission::{self, Keys, Refusal, Reply, Request, Tree};
 use crate::description::Description;
 use crate::event::{Event, Reporter};
 use crate::hub::{Hub, Upward};
@@ -49,6 +49,8 @@ const TALLY_WINDOW_MS: u64 = 10_000;
 const MAX_REFUSALS: u32 = 256;
 /// Peers whose requests are counted at a time.
 const MAX_TALLIES: usize = 4096;
+/// Earlier tickets with which members may come back.
+const MAX_OLDER: usize = 8;
 /// Peers that stay refused.
 const MAX_REMOVED: usize = 4096;
 
@@ -58,6 +60,8 @@ pub(super) struct Keeper {
     pub(super) group: Group,
     pub(super) ticket: Ticket,
     pub(super) keys: Keys,
+    /// Of earlier tickets, the latest first: members joined with them.
+    pub(super) older: VecDeque<Keys>,
     pub(super) description: Description,
     pub(super) hub: Hub,
     pub(super) sealer: mpsc::Sender<(Epoch, EpochDek)>,
@@ -81,6 +85,8 @@ pub(super) struct Desk {
     changed_at: Option<Instant>,
     turn: Option<(Fingerprint, Instant)>,
     refusals: (u64, u32),
+    /// Members that ask to be admitted again with an earlier ticket: its place among those.
+    returning: BTreeMap<Fingerprint, usize>,
 }
 
 impl Keeper {
@@ -131,6 +137,11 @@ impl Keeper {
             Ok(Request::Refresh(_)) => tracing::info!(%from, "a refresh out of turn was dropped"),
             Ok(Request::Leave { bundle, request }) => return self.leave(from, &bundle, &request).await,
             Err(error) => {
+                if let Some((age, offer)) = self.open_older(body, from) {
+                    self.desk.returning.insert(from, age);
+                    self.join(from, &offer);
+                    return Ok(());
+                }
                 tracing::info!(%from, %error, "a request was refused");
                 if self.desk.may_refuse() {
                     self.answer_clear(from, Refusal::Ticket);
@@ -138,6 +149,19 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Opens the request of a member that comes back with the ticket of before a removal. Its identity is proven by the
+    /// offer inside, so the old secret gives it no more than it has.
+    fn open_older(&mut self, body: &[u8], from: Fingerprint) -> Option<(usize, Bytes)> {
+        if !self.desk.names.contains_key(&from) {
+            return None;
+        }
+        let opened = self.older.iter().enumerate().find_map(|(age, keys)| match keys.open_request(body, from) {
+            Ok(Request::Join(offer)) => Some((age, offer)),
+            _ => None,
+        })?;
+        self.desk.within_rate(from).then_some(opened)
     }
 
     /// Puts a newcomer into the next batch.
@@ -207,7 +231,13 @@ impl Keeper {
             added.push(offer.key_id().to_string());
             ops.push(Op::Join(Box::new(offer.clone())));
         }
+        // Who comes back with an older ticket cannot open the tree that the present one seals.
+        let returns = offers.iter().any(|offer| self.desk.returning.contains_key(&offer.fingerprint()));
+        self.group.set_welcome_tree(if returns { WelcomeTree::Inside } else { WelcomeTree::Apart });
         let admitted = self.change(&Delta::Batch(ops), added, Vec::new()).await?;
+        for offer in offers {
+            self.desk.returning.remove(&offer.fingerprint());
+        }
         for offer in offers.iter().filter(|_| admitted) {
             let peer = offer.fingerprint();
             self.desk.names.insert(peer, offer.key_id().clone());
@@ -236,11 +266,13 @@ impl Keeper {
         };
         self.desk.names.remove(&peer);
         self.desk.cold.retain(|cold| *cold != peer);
-        if self.desk.removed.len() < MAX_REMOVED {
-            self.desk.removed.insert(peer);
+        match self.desk.removed.len() < MAX_REMOVED {
+            true => drop(self.desk.removed.insert(peer)),
+            false => self.reporter.warn("too many removals to remember: only the new ticket keeps this identity out"),
         }
         // Who waits asked with the ticket that ends here; the removed member must not come back with this batch.
         self.desk.batch_at = None;
+        self.desk.returning.clear();
         for offer in std::mem::take(&mut self.desk.pending) {
             let refusal = if offer.fingerprint() == peer { Refusal::Removed } else { Refusal::Ticket };
             self.answer_clear(offer.fingerprint(), refusal);
@@ -274,7 +306,9 @@ impl Keeper {
     /// The removed member knows the join secret, so it must not serve for another identity of its own.
     fn renew_ticket(&mut self) -> Result<(), Error> {
         let secret = Ticket::new_secret(&mut System);
-        self.keys = Keys::new(&secret, self.group.stream())?;
+        let keys = Keys::new(&secret, self.group.stream())?;
+        self.older.push_front(std::mem::replace(&mut self.keys, keys));
+        self.older.truncate(MAX_OLDER);
         self.ticket.secret = Some(secret);
         self.persist()?;
         self.reporter.send(super::ready(&self.bundle, &self.ticket));
@@ -344,9 +378,13 @@ impl Keeper {
         let epoch = emission.epoch();
         let body = self.keys.seal_tree(&self.group.export_tree()?, &mut System)?;
         self.hub.carry(&Message::Tree { stream: self.group.stream(), epoch, body });
+        let returning = &self.desk.returning;
+        let returns = emission.joiners().iter().any(|joiner| returning.contains_key(&joiner.fingerprint));
+        let tree = if returns { Tree::Inside } else { Tree::Apart };
         for welcome in emission.welcomes(&self.bundle)? {
-            let reply = Reply::Welcome { epoch, welcome: welcome.to_bytes().into(), description: self.description };
-            self.answer(welcome.joiner(), &reply)?;
+            let (to, description) = (welcome.joiner(), self.description);
+            let reply = Reply::Welcome { epoch, tree, welcome: welcome.to_bytes().into(), description };
+            self.answer(to, &reply)?;
         }
         Ok(())
     }
@@ -392,7 +430,8 @@ impl Keeper {
     }
 
     fn answer(&self, to: Fingerprint, reply: &Reply) -> Result<(), Error> {
-        let body = self.keys.seal_reply(reply, to, &mut System)?;
+        let older = self.desk.returning.get(&to).and_then(|age| self.older.get(*age));
+        let body = older.unwrap_or(&self.keys).seal_reply(reply, to, &mut System)?;
         self.send_down(to, body);
         Ok(())
     }

@@ -176,6 +176,7 @@ impl Stage {
         let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
         let keeper = Keeper {
             keys: Keys::new(secret, group.stream())?,
+            older: std::collections::VecDeque::new(),
             bundle: options.bundle.clone(),
             group,
             ticket,

@@ -15,7 +15,7 @@ use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::admission::{self, Keys, Reply, Request};
+use crate::admission::{self, Keys, Reply, Request, Tree};
 use crate::description::Description;
 use crate::event::{Event, Reporter};
 use crate::{Error, clock};
@@ -27,6 +27,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// Time until a refusal is put to the test.
 const REFUSED_AGAIN: Duration = Duration::from_millis(500);
 const MAX_ASKS: u32 = 10;
+/// Unusable Welcomes after which a viewer gives up.
+const MAX_FAILURES: u32 = 3;
 /// Commits that may come before the Welcome is opened.
 const MAX_EARLY: usize = 64;
 
@@ -69,6 +71,7 @@ struct Joining {
     pending: PendingJoin,
     offer: Bytes,
     welcome: Option<(VerifiedWelcome, Description, Instant)>,
+    tree: Tree,
     early: Vec<Bytes>,
     asks: u32,
     again_at: Instant,
@@ -81,8 +84,18 @@ impl Member {
     pub(super) async fn run(mut self) -> Result<(), Error> {
         // Taken out, so that the rest can be borrowed beside it; the dummy is never read.
         let mut inbox = std::mem::replace(&mut self.inbox, mpsc::channel(1).1);
+        let mut failures = 0;
         loop {
-            let Some((mut group, early)) = self.join(&mut inbox).await? else { return Ok(()) };
+            let joined = match self.join(&mut inbox).await {
+                // A Welcome for a key package that was replaced meanwhile, or one that is damaged: the next may be good.
+                Err(Error::Group(error)) if failures < MAX_FAILURES => {
+                    tracing::warn!(%error, "a Welcome was not usable");
+                    failures += 1;
+                    continue;
+                }
+                joined => joined?,
+            };
+            let Some((mut group, early)) = joined else { return Ok(()) };
             match self.follow(&mut group, early, &mut inbox).await? {
                 Outcome::Ended => return Ok(()),
                 Outcome::Leaving => {
@@ -103,8 +116,16 @@ impl Member {
         let (pending, offer) = PendingJoin::new(self.stream, &self.bundle, clock::unix_s())?;
         let offer = Bytes::from(offer.to_bytes());
         let now = Instant::now();
-        let mut joining =
-            Joining { pending, offer, welcome: None, early: Vec::new(), asks: 0, again_at: now, refused_at: None };
+        let mut joining = Joining {
+            pending,
+            offer,
+            welcome: None,
+            tree: Tree::Apart,
+            early: Vec::new(),
+            asks: 0,
+            again_at: now,
+            refused_at: None,
+        };
         loop {
             tokio::select! {
                 () = sleep_until(joining.again_at) => self.ask(&mut joining).await?,
@@ -112,6 +133,9 @@ impl Member {
                     None | Some(Note::Leave) => return Ok(None),
                     Some(Note::Message(Message::Down { to, body, .. })) if to == self.bundle.fingerprint() => {
                         self.reply(&body, &mut joining).await?;
+                        if joining.welcome.is_some() && joining.tree == Tree::Inside {
+                            return self.accept(joining, None).await.map(Some);
+                        }
                     }
                     Some(Note::Message(Message::Commit { body, .. })) if joining.early.len() < MAX_EARLY => {
                         joining.early.push(body);
@@ -119,7 +143,7 @@ impl Member {
                     Some(Note::Message(Message::Tree { epoch, body, .. })) => {
                         let wanted = joining.welcome.as_ref().is_some_and(|(welcome, ..)| welcome.epoch() == epoch);
                         if wanted {
-                            return self.accept(joining, &body).await.map(Some);
+                            return self.accept(joining, Some(&body)).await.map(Some);
                         }
                     }
                     Some(_) => {}
@@ -154,10 +178,13 @@ impl Member {
     async fn reply(&self, body: &[u8], joining: &mut Joining) -> Result<(), Error> {
         let own = self.bundle.fingerprint();
         match self.keys.open_reply(body, own) {
-            Ok(Reply::Welcome { welcome, description, .. }) => {
+            Ok(Reply::Welcome { welcome, description, tree, .. }) => {
                 let verified = SignedWelcome::parse(&welcome)?.verify(self.publisher, own)?;
-                self.want_tree(verified.epoch()).await;
+                if tree == Tree::Apart {
+                    self.want_tree(verified.epoch()).await;
+                }
                 joining.welcome = Some((verified, description, Instant::now()));
+                joining.tree = tree;
             }
             // Unsealed, so anybody may have made it up; the publisher's own refusal comes again for the next request.
             Ok(Reply::Refused(refusal)) => match joining.refused_at {
@@ -174,11 +201,12 @@ impl Member {
         Ok(())
     }
 
-    async fn accept(&self, joining: Joining, tree: &[u8]) -> Result<(Group, Vec<Bytes>), Error> {
-        let tree = self.keys.open_tree(tree).map_err(|_| Error::Parent("a ratchet tree that does not open"))?;
+    async fn accept(&self, joining: Joining, tree: Option<&[u8]>) -> Result<(Group, Vec<Bytes>), Error> {
+        let opened = tree.map(|tree| self.keys.open_tree(tree)).transpose();
+        let tree = opened.map_err(|_| Error::Parent("a ratchet tree that does not open"))?;
         let Some((welcome, description, welcomed)) = joining.welcome else { return Err(Error::NoAnswer) };
         let pending = joining.pending;
-        let group = tokio::task::block_in_place(|| pending.accept(&welcome, Some(&tree), clock::unix_s()))?;
+        let group = tokio::task::block_in_place(|| pending.accept(&welcome, tree.as_deref(), clock::unix_s()))?;
         self.reporter.send(Event::Admitted { epoch: group.epoch().0, at_unix_us: clock::unix_us() });
         self.report(&group, &[], &[], 0)?;
         self.tell(Change::Admitted(group.epoch(), group.dek()?, description, welcomed.into_std())).await;

@@ -1,5 +1,6 @@
 //! The picture side: assembles, decodes and records on a thread of its own.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -102,7 +103,7 @@ struct Player {
     trace: Option<BufWriter<File>>,
     description: Option<Description>,
     stats: WatchStats,
-    samples: Vec<f64>,
+    samples: VecDeque<f64>,
     decode_us: u64,
     admitted: Option<Instant>,
     rekeyed_us: Option<u64>,
@@ -125,7 +126,7 @@ impl Player {
             trace: trace.map(BufWriter::new),
             description: None,
             stats: WatchStats { layers_received: vec![0; 3], ..WatchStats::default() },
-            samples: Vec::new(),
+            samples: VecDeque::new(),
             decode_us: 0,
             admitted: None,
             rekeyed_us: None,
@@ -274,8 +275,9 @@ impl Player {
         self.stats.last_frame = Some(unit.frame_number);
         self.stats.top_layer = (unit.spatial, unit.temporal);
         let latency_us = now_us.saturating_sub(unit.captured_us);
-        if self.samples.len() < MAX_SAMPLES {
-            self.samples.push(latency_us as f64 / 1000.0);
+        self.samples.push_back(latency_us as f64 / 1000.0);
+        if self.samples.len() > MAX_SAMPLES {
+            self.samples.pop_front();
         }
         if let Some(trace) = &mut self.trace {
             let Unit { frame_number, captured_us, spatial, temporal, .. } = unit;
@@ -302,7 +304,7 @@ impl Player {
         self.published = Instant::now();
         self.stats.base_frames_lost = self.base_frames_lost();
         self.stats.decode_ms = self.decode_us as f64 / self.stats.frames_decoded.max(1) as f64 / 1000.0;
-        self.stats.latency_ms = Percentiles::of(&mut self.samples.clone());
+        self.stats.latency_ms = Percentiles::of(&mut self.samples.iter().copied().collect::<Vec<_>>());
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.stats.clone();
     }
 
