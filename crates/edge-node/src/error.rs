@@ -60,6 +60,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Raw pictures without a frame rate.
+    #[error("raw pictures need a frame rate above 0")]
+    NoRate,
     /// A codec refuses its configuration or input.
     #[error("the video codec refuses")]
     Video(#[from] edge_codec::video::Error),

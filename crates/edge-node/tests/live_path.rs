@@ -85,6 +85,7 @@ fn publish_as(bundle: Arc<KeyBundle>, seconds: u64, wait_for: usize, state: Opti
         listen: loopback(),
         advertise: Vec::new(),
         source: Source::Pattern { width: 320, height: 180, rate: (30, 1) },
+        audio: None,
         mode: Some(Mode::L3T3),
         bitrate_kbps: Some(400),
         duration: Some(Duration::from_secs(seconds)),

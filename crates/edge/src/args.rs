@@ -200,7 +200,13 @@ pub(crate) struct Identity {
 pub(crate) struct Publish {
     /// `pattern`, `pattern:WIDTHxHEIGHT@FPS`, a file (Y4M, IVF, WebM, MP4 with AV1), or `-` for a pipe.
     #[arg(value_parser = source)]
-    pub(crate) source: Source,
+    source: Source,
+    /// The source is raw I420 pictures of this size and rate: WIDTHxHEIGHT@FPS.
+    #[arg(long, value_name = "SHAPE", value_parser = shape)]
+    raw: Option<Shape>,
+    /// WAV file whose sound goes with the picture.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audio: Option<String>,
     /// Scalability, L1T1 to L3T3; by picture size without.
     #[arg(long, value_parser = Mode::from_str)]
     pub(crate) svc: Option<Mode>,
@@ -235,6 +241,19 @@ pub(crate) struct Publish {
     pub(crate) metrics: Option<SocketAddr>,
     #[command(flatten)]
     format: Format,
+}
+
+impl Publish {
+    /// The source, with its shape where it cannot tell that itself.
+    pub(crate) fn source(&self) -> Result<Source, String> {
+        match (self.source.clone(), self.raw) {
+            (Source::Input(name), Some((width, height, fps))) => {
+                Ok(Source::Raw { name, width, height, rate: (fps, 1) })
+            }
+            (_, Some(_)) => Err("--raw goes with a file or `-`, not with a pattern".to_owned()),
+            (source, None) => Ok(source),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -347,23 +366,24 @@ pub(crate) fn ticket(text: &str, name: &str) -> Result<Ticket, crate::Failure> {
 
 fn source(text: &str) -> Result<Source, String> {
     let Some(shape) = text.strip_prefix("pattern") else { return Ok(Source::Input(text.to_owned())) };
-    let default = Source::Pattern { width: 640, height: 360, rate: (30, 1) };
-    if shape.is_empty() {
-        return Ok(default);
+    let pattern = |(width, height, fps)| Source::Pattern { width, height, rate: (fps, 1) };
+    match shape.strip_prefix(':') {
+        _ if shape.is_empty() => Ok(pattern((640, 360, 30))),
+        Some(text) => self::shape(text).map(pattern),
+        None => Ok(Source::Input(text.to_owned())),
     }
-    let parse = || -> Option<Source> {
-        let (size, rate) = shape.strip_prefix(':')?.split_once('@')?;
+}
+
+/// Width, height and whole frames a second.
+type Shape = (u32, u32, u32);
+
+fn shape(text: &str) -> Result<Shape, String> {
+    let parse = || -> Option<Shape> {
+        let (size, fps) = text.split_once('@')?;
         let (width, height) = size.split_once('x')?;
-        Some(Source::Pattern {
-            width: width.parse().ok()?,
-            height: height.parse().ok()?,
-            rate: (rate.parse().ok().filter(|fps| *fps > 0)?, 1),
-        })
+        Some((width.parse().ok()?, height.parse().ok()?, fps.parse().ok().filter(|fps| *fps > 0)?))
     };
-    match shape.starts_with(':') {
-        true => parse().ok_or_else(|| "a pattern looks like pattern:1280x720@30".to_owned()),
-        false => Ok(Source::Input(text.to_owned())),
-    }
+    parse().ok_or_else(|| "a shape looks like 1280x720@30".to_owned())
 }
 
 fn policy(text: &str) -> Result<Policy, String> {

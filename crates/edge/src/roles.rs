@@ -27,13 +27,15 @@ const MAX_COMMAND_LEN: usize = 1024;
 
 /// `edge publish`.
 pub(crate) fn publish(publish: args::Publish, console: &Console) -> Result<ExitCode, Failure> {
-    let piped = publish.source == Source::Input("-".into());
+    let source = publish.source()?;
+    let piped = matches!(&source, Source::Input(name) | Source::Raw { name, .. } if name == "-");
     let listens = !piped && (publish.commands || std::io::stdin().is_terminal());
     let options = publisher::Options {
         bundle: keys::identity(&publish.identity, console)?,
         listen: publish.listen,
         advertise: publish.advertise,
-        source: publish.source,
+        source,
+        audio: publish.audio,
         mode: publish.svc,
         bitrate_kbps: publish.bitrate,
         duration: publish.duration.map(Duration::try_from_secs_f64).transpose()?,

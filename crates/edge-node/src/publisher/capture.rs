@@ -169,28 +169,53 @@ pub(super) fn video_thread(
     spawn("video", run)
 }
 
-/// Encodes the tone at its pace, from a media time on and for a duration.
-pub(super) fn tone_thread(
+/// A sound source of its own, beside the picture.
+pub(super) trait Samples: Send {
+    /// Samples a second, as Opus takes them.
+    fn rate_hz(&self) -> u32;
+    /// 1 or 2, interleaved.
+    fn channels(&self) -> u8;
+    /// Fills `out` with the next samples; `false` at the end.
+    fn fill(&mut self, out: &mut [i16]) -> Result<bool, Error>;
+}
+
+impl Samples for Tone {
+    fn rate_hz(&self) -> u32 {
+        Self::SAMPLE_RATE
+    }
+
+    fn channels(&self) -> u8 {
+        Self::channels(self)
+    }
+
+    fn fill(&mut self, out: &mut [i16]) -> Result<bool, Error> {
+        Self::fill(self, out);
+        Ok(true)
+    }
+}
+
+/// Encodes sound at its pace, from a media time on and for a duration.
+pub(super) fn sound_thread(
+    mut samples: Box<dyn Samples>,
     (start_us, duration): (u64, Option<Duration>),
     controls: Arc<Controls>,
     out: mpsc::Sender<Unit>,
 ) -> Result<thread::JoinHandle<Result<(), Error>>, Error> {
-    let config = audio::EncoderConfig::VOICE;
-    let samples = config.samples();
+    let (sample_rate_hz, channels) = (samples.rate_hz(), samples.channels());
+    let config = audio::EncoderConfig { sample_rate_hz, channels, ..audio::EncoderConfig::VOICE };
     let mut encoder = audio::Encoder::new(config)?;
-    let mut tone = Tone::new(1);
+    let step_us = u64::from(config.frame_duration.micros());
     let end_us = duration.map_or(u64::MAX, |length| u64::try_from(length.as_micros()).unwrap_or(u64::MAX));
     let run = move || -> Result<(), Error> {
         let pace = Pace::start();
-        let mut pcm = vec![0; samples];
+        let mut pcm = vec![0; config.samples()];
         for number in 0_u64.. {
-            let pts_us = tone.pts_us();
-            if controls.stopped() || pts_us >= end_us {
+            let pts_us = number.saturating_mul(step_us);
+            if controls.stopped() || pts_us >= end_us || !samples.fill(&mut pcm)? {
                 break;
             }
             pace.wait_for(pts_us);
             let captured_us = clock::unix_us();
-            tone.fill(&mut pcm);
             let packet = encoder.encode(&pcm)?;
             let duration_us = packet.duration_us;
             let (number, pts_us) = (number.saturating_add(start_us / 1000), start_us.saturating_add(pts_us));

@@ -2,15 +2,16 @@
 //! gets layers and can be helped after a loss; Opus sound passes through.
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use edge_codec::audio::packet_duration_us;
 use edge_codec::container::source::{self, Demuxer, Frames, Hint, Input};
-use edge_codec::container::{Error as ContainerError, OpusPacket, Packet};
+use edge_codec::container::{Error as ContainerError, OpusPacket, Packet, wav};
 use edge_codec::video::{Decoder, Frame};
 
-use super::capture::{Pictures, Sound};
+use super::capture::{Pictures, Samples, Sound};
 use crate::Error;
 
 /// Rate assumed where one picture is all there is.
@@ -21,6 +22,7 @@ const MAX_AHEAD: usize = 256;
 /// An open movie with a running media time of its own, which goes on when the movie starts again.
 pub(super) struct Movie {
     name: String,
+    hint: Hint,
     reel: Reel,
     forever: bool,
     offset_us: u64,
@@ -45,15 +47,52 @@ enum Reading {
     Ended,
 }
 
-/// Opens `name`; only files can be played more than once.
-pub(super) fn open(name: &str, forever: bool, duration: Option<Duration>) -> Result<Movie, Error> {
+/// A WAV file as sound beside a picture.
+pub(super) struct Recording {
+    name: String,
+    reader: wav::Reader<Box<dyn Read + Send>>,
+}
+
+impl Recording {
+    /// Opens `name`, which must hold samples at a rate that Opus takes.
+    pub(super) fn open(name: &str) -> Result<Self, Error> {
+        match source::open(Path::new(name), Hint::Probe).map_err(|error| failed(name, error))? {
+            Input::Samples(reader) => Ok(Self { name: name.to_owned(), reader }),
+            _ => Err(failed(name, NoSound)),
+        }
+    }
+}
+
+impl Samples for Recording {
+    fn rate_hz(&self) -> u32 {
+        self.reader.format().sample_rate_hz
+    }
+
+    fn channels(&self) -> u8 {
+        self.reader.format().channels
+    }
+
+    fn fill(&mut self, out: &mut [i16]) -> Result<bool, Error> {
+        let blocks = out.len() / usize::from(self.channels().max(1));
+        let read = self.reader.read(blocks).map_err(|error| failed(&self.name, error))?;
+        let filled = read.filter(|samples| samples.len() == out.len());
+        if let Some(samples) = &filled {
+            out.copy_from_slice(samples);
+        }
+        Ok(filled.is_some())
+    }
+}
+
+/// Opens `name`, as `hint` says; only files can be played more than once.
+pub(super) fn open(name: &str, hint: Hint, forever: bool, duration: Option<Duration>) -> Result<Movie, Error> {
     let end_us = duration.map_or(u64::MAX, |length| u64::try_from(length.as_micros()).unwrap_or(u64::MAX));
-    let mut reel = Reel::open(name)?;
+    let mut reel = Reel::open(name, hint)?;
     let rate = reel.rate(name)?;
     let size = reel.size(name)?;
     let step_us = 1_000_000 * u64::from(rate.1) / u64::from(rate.0.max(1));
     Ok(Movie {
         name: name.to_owned(),
+        hint,
         reel,
         forever: forever && name != source::STDIN,
         offset_us: 0,
@@ -88,7 +127,7 @@ impl Movie {
     /// Starts again where the last picture ended.
     fn rewind(&mut self) -> Result<(), Error> {
         self.offset_us = self.last_us.map_or(0, |last| last.saturating_add(self.step_us));
-        self.reel = Reel::open(&self.name)?;
+        self.reel = Reel::open(&self.name, self.hint)?;
         Ok(())
     }
 }
@@ -128,8 +167,8 @@ impl Pictures for Movie {
 }
 
 impl Reel {
-    fn open(name: &str) -> Result<Self, Error> {
-        let input = source::open(Path::new(name), Hint::Probe).map_err(|error| failed(name, error))?;
+    fn open(name: &str, hint: Hint) -> Result<Self, Error> {
+        let input = source::open(Path::new(name), hint).map_err(|error| failed(name, error))?;
         let reading = match input {
             Input::Frames(frames) => Reading::Raw(frames, 0),
             Input::Encoded(demuxer) => Reading::Encoded(Box::new(demuxer), Decoder::new(1)?),
@@ -207,6 +246,11 @@ impl Reel {
 #[error("it holds no picture: publish needs video, for example `ffmpeg -i INPUT -pix_fmt yuv420p -f yuv4mpegpipe -`")]
 struct NoPicture;
 
+/// The input holds something else than samples.
+#[derive(Debug, thiserror::Error)]
+#[error("it is no WAV file: `ffmpeg -i INPUT -ar 48000 -c:a pcm_s16le OUT.wav` makes one")]
+struct NoSound;
+
 fn failed(name: &str, source: impl Into<Cause>) -> Error {
     Error::Source { name: name.to_owned(), source: source.into().0 }
 }
@@ -216,6 +260,12 @@ struct Cause(Box<dyn std::error::Error + Send + Sync>);
 
 impl From<ContainerError> for Cause {
     fn from(error: ContainerError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<NoSound> for Cause {
+    fn from(error: NoSound) -> Self {
         Self(Box::new(error))
     }
 }

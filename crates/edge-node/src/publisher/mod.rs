@@ -52,8 +52,19 @@ pub enum Source {
         /// Frames per second as (numerator, denominator).
         rate: (u32, u32),
     },
-    /// A file, or `-` for standard input: Y4M is encoded; AV1 in IVF, WebM or MP4 passes through.
+    /// A file, or `-` for standard input: Y4M, or AV1 in IVF, WebM or MP4, whose Opus sound passes through.
     Input(String),
+    /// Raw I420 pictures from a file, or `-`.
+    Raw {
+        /// Path, or `-`.
+        name: String,
+        /// Width in pixels, even.
+        width: u32,
+        /// Height in pixels, even.
+        height: u32,
+        /// Frames per second as (numerator, denominator).
+        rate: (u32, u32),
+    },
 }
 
 /// What to publish and how.
@@ -67,6 +78,8 @@ pub struct Options {
     pub advertise: Vec<SocketAddr>,
     /// Picture and sound.
     pub source: Source,
+    /// WAV file whose sound goes with the picture instead of the source's own.
+    pub audio: Option<String>,
     /// Scalability of the encoded video; `None` picks by picture size.
     pub mode: Option<Mode>,
     /// Video bit rate; `None` picks by picture size.

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_codec::container::source::Hint;
+use edge_codec::container::{Rate, raw};
+use edge_codec::pattern::Tone;
 use edge_codec::video::{EncoderConfig, Mode};
 use edge_seal::EpochDek;
 use edge_wire::id::Epoch;
 use tokio::sync::{mpsc, watch};
 
-use super::capture::{Controls, MAX_WAITING, Pattern, Pictures, tone_thread, video_thread};
+use super::capture::{Controls, MAX_WAITING, Pattern, Pictures, Samples, sound_thread, video_thread};
 use super::input;
 use super::sealer::Sealer;
 use super::{Options, Repeat, Source};
@@ -22,53 +25,47 @@ const LARGE_PICTURE: u32 = 1280 * 720;
 pub(super) struct Program {
     pictures: Box<dyn Pictures>,
     encoder: EncoderConfig,
-    tone: Tone,
+    samples: Option<Box<dyn Samples>>,
     channels: u8,
     audience: usize,
     duration: Option<Duration>,
     start_us: u64,
 }
 
-/// Whether the source has the tone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
-    With,
-    Without,
-}
-
 impl Program {
     /// Opens the source and settles the encoder. `start_us` is the media time of the first frame.
     pub(super) fn open(options: &Options, start_us: u64) -> Result<Self, Error> {
-        let (audience, duration) = (options.wait_for.saturating_add(1), options.duration);
-        match &options.source {
+        let movie = |name: &str, hint| input::open(name, hint, options.repeat == Repeat::Forever, options.duration);
+        let (pictures, size, rate, own_channels): (Box<dyn Pictures>, _, _, _) = match &options.source {
             Source::Pattern { width, height, rate } => {
-                let frames = frame_count(options.duration, *rate);
-                let pictures = Pattern::new(*width, *height, *rate, frames)?;
-                Ok(Self {
-                    pictures: Box::new(pictures),
-                    encoder: encoder(options, (*width, *height), *rate, start_us),
-                    tone: Tone::With,
-                    channels: 1,
-                    audience,
-                    duration,
-                    start_us,
-                })
+                let pattern = Pattern::new(*width, *height, *rate, frame_count(options.duration, *rate))?;
+                (Box::new(pattern), (*width, *height), *rate, 0)
+            }
+            Source::Raw { name, width, height, rate } => {
+                let rate = Rate::new(rate.0, rate.1).ok_or(Error::NoRate)?;
+                let movie = movie(name, Hint::RawVideo(raw::Format { width: *width, height: *height, rate }))?;
+                (Box::new(movie), (*width, *height), (rate.num(), rate.den()), 0)
             }
             Source::Input(name) => {
-                let movie = input::open(name, options.repeat == Repeat::Forever, options.duration)?;
-                let encoder = encoder(options, movie.size(), movie.rate(), start_us);
-                let channels = movie.channels();
-                Ok(Self {
-                    pictures: Box::new(movie),
-                    encoder,
-                    tone: Tone::Without,
-                    channels,
-                    audience,
-                    duration,
-                    start_us,
-                })
+                let movie = movie(name, Hint::Probe)?;
+                let (size, rate, channels) = (movie.size(), movie.rate(), movie.channels());
+                (Box::new(movie), size, rate, channels)
             }
-        }
+        };
+        let samples: Option<Box<dyn Samples>> = match (&options.audio, &options.source) {
+            (Some(name), _) => Some(Box::new(input::Recording::open(name)?)),
+            (None, Source::Pattern { .. }) => Some(Box::new(Tone::new(1))),
+            (None, _) => None,
+        };
+        Ok(Self {
+            pictures,
+            encoder: encoder(options, size, rate, start_us),
+            channels: samples.as_ref().map_or(own_channels, |samples| samples.channels()),
+            samples,
+            audience: options.wait_for.saturating_add(1),
+            duration: options.duration,
+            start_us,
+        })
     }
 
     /// What newcomers are told.
@@ -107,8 +104,9 @@ impl Program {
                 return Ok(());
             }
             let mut threads = Vec::new();
-            if self.tone == Tone::With {
-                threads.push(tone_thread((self.start_us, self.duration), controls.clone(), units.clone())?);
+            if let Some(samples) = self.samples {
+                let span = (self.start_us, self.duration);
+                threads.push(sound_thread(samples, span, controls.clone(), units.clone())?);
             }
             threads.push(video_thread((self.start_us, self.pictures), self.encoder, controls.clone(), units)?);
             let ended = tokio::task::spawn_blocking(move || {
