@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_codec::container::wav;
 use edge_codec::video::Mode;
 use edge_crypto::random::System;
 use edge_identity::bundle::KeyBundle;
@@ -80,7 +81,16 @@ fn publish(seconds: u64, wait_for: usize) -> Node {
 }
 
 fn publish_as(bundle: Arc<KeyBundle>, seconds: u64, wait_for: usize, state: Option<PathBuf>) -> Node {
-    let options = publisher::Options {
+    publish_with(bundle, seconds, wait_for, |options| options.state = state)
+}
+
+fn publish_with(
+    bundle: Arc<KeyBundle>,
+    seconds: u64,
+    wait_for: usize,
+    change: impl FnOnce(&mut publisher::Options),
+) -> Node {
+    let mut options = publisher::Options {
         bundle,
         listen: loopback(),
         advertise: Vec::new(),
@@ -91,8 +101,9 @@ fn publish_as(bundle: Arc<KeyBundle>, seconds: u64, wait_for: usize, state: Opti
         duration: Some(Duration::from_secs(seconds)),
         repeat: Repeat::Once,
         wait_for,
-        state,
+        state: None,
     };
+    change(&mut options);
     let (commands, orders) = mpsc::channel(8);
     let mut node = Node::start(|reporter, shutdown| publisher::run(options, orders, reporter, shutdown));
     node.commands = Some(commands);
@@ -353,4 +364,32 @@ async fn a_member_comes_back_with_the_ticket_of_before_a_removal_and_a_stranger_
     assert!(matches!(refused, Err(Error::NotAdmitted(Refusal::Ticket))), "{refused:?}");
     again.finish().await;
     publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_pictures_and_a_wav_file_are_seen_and_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let pattern = edge_codec::pattern::Video::new(320, 180, (30, 1)).unwrap();
+    let pictures: Vec<u8> = (0..60).flat_map(|number| pattern.frame(number).i420().to_vec()).collect();
+    std::fs::write(path("in.raw"), pictures).unwrap();
+    let mut sound = wav::Writer::new(std::fs::File::create(path("in.wav")).unwrap(), wav::Format::MONO_48K).unwrap();
+    let mut samples = vec![0; 96_000];
+    edge_codec::pattern::Tone::new(1).fill(&mut samples);
+    sound.write(&samples).unwrap();
+    sound.finish_file().unwrap();
+
+    let mut publisher = publish_with(bundle("publisher"), 2, 1, |options| {
+        let name = path("in.raw").display().to_string();
+        options.source = Source::Raw { name, width: 320, height: 180, rate: (30, 1) };
+        options.audio = Some(path("in.wav").display().to_string());
+    });
+    let (ticket, _) = tickets(&mut publisher).await;
+    let viewer = view_with("viewer", &ticket, &ticket, |options| options.out = Some(path("out.wav")));
+    let seen = watched(viewer.finish().await.0);
+    assert_eq!((seen.frames_decoded, seen.base_frames_lost), (60, 0), "{seen:?}");
+    publisher.finish().await;
+    let mut heard = wav::Reader::new(std::fs::File::open(path("out.wav")).unwrap()).unwrap();
+    let loudest = std::iter::from_fn(|| heard.read(960).unwrap()).flatten().map(i16::unsigned_abs).max();
+    assert!(loudest.unwrap() > 1_000, "{loudest:?}");
 }

@@ -369,7 +369,7 @@ fn source(text: &str) -> Result<Source, String> {
     let pattern = |(width, height, fps)| Source::Pattern { width, height, rate: (fps, 1) };
     match shape.strip_prefix(':') {
         _ if shape.is_empty() => Ok(pattern((640, 360, 30))),
-        Some(text) => self::shape(text).map(pattern),
+        Some(text) => self::shape(text).map(pattern).map_err(|_| "a pattern looks like pattern:1280x720@30".to_owned()),
         None => Ok(Source::Input(text.to_owned())),
     }
 }

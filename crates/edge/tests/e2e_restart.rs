@@ -105,6 +105,17 @@ fn a_viewer_goes_on_when_its_publisher_was_killed_and_came_back() {
 }
 
 #[test]
+fn a_ticket_is_good_from_the_moment_it_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = keygen(folder.path(), "publisher");
+    let listen = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let first = publish(folder.path(), &key, &listen);
+    let shown = ticket(&first);
+    drop(first);
+    assert_eq!(ticket(&publish(folder.path(), &key, &listen)), shown);
+}
+
+#[test]
 fn two_publishers_cannot_use_one_state() {
     let folder = tempfile::tempdir().unwrap();
     let key = keygen(folder.path(), "publisher");

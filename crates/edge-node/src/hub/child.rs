@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::allowance::Allowance;
 use super::{Hub, Seat, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
 
@@ -28,7 +29,7 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     if let Some(old) = replaced {
         old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
     }
-    let mut child = Child { hub, session, peer, writer: None, allowance: Allowance::full() };
+    let mut child = Child { hub, session, peer, writer: None, allowance: Allowance::new(BURST, PER_SECOND) };
     let ending = loop {
         let message = match child.writer {
             Some(_) => child.session.recv_control().await,
@@ -43,7 +44,7 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
         match message {
             Ok(bytes) => match Message::parse(&bytes) {
                 Ok(message) if child.allowance.take() => child.handle(message),
-                Ok(_) if child.allowance.excess < MAX_EXCESS => {}
+                Ok(_) if child.allowance.excess() < MAX_EXCESS => {}
                 Ok(_) => {
                     child.session.close(CloseCode::PROTOCOL, "too many requests");
                     break Error::ClosedHere;
@@ -76,33 +77,6 @@ struct Child {
     allowance: Allowance,
 }
 
-/// A token bucket.
-struct Allowance {
-    tokens: f64,
-    at_ms: u64,
-    excess: u32,
-}
-
-impl Allowance {
-    fn full() -> Self {
-        Self { tokens: BURST, at_ms: clock::now_ms(), excess: 0 }
-    }
-
-    /// Takes one token; `false` when there is none.
-    fn take(&mut self) -> bool {
-        let now_ms = clock::now_ms();
-        let gained = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0 * PER_SECOND;
-        self.at_ms = now_ms;
-        self.tokens = (self.tokens + gained).min(BURST);
-        if self.tokens < 1.0 {
-            self.excess = self.excess.saturating_add(1);
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
-    }
-}
-
 impl Child {
     fn handle(&mut self, message: Message) {
         if message.stream() != self.hub.0.stream {
@@ -112,12 +86,12 @@ impl Child {
             Message::Subscribe { subscription, policy, .. } => self.subscribe(subscription, policy),
             Message::Unsubscribe { .. } => self.unsubscribe(),
             Message::SetPolicy { policy, .. } => self.set_policy(policy),
-            Message::Recover { need, .. } => self.hub.want(need),
+            Message::Recover { need, .. } => self.hub.want(Upward::Recover(need)),
             Message::Up { from, body, .. } => self.request(from, body),
             Message::CommitsWanted { from, .. } => {
                 let kept = lock(&self.hub.0.memory).commits_since(from);
                 match kept.is_empty() {
-                    true => self.hub.ask(Upward::Commits(from)),
+                    true => self.hub.want(Upward::Commits(from)),
                     false => kept.iter().for_each(|commit| self.hub.send_to(self.peer, commit)),
                 }
             }
@@ -125,7 +99,7 @@ impl Child {
                 let kept = lock(&self.hub.0.memory).tree_for(epoch, self.peer);
                 match kept {
                     Some(tree) => self.hub.send_to(self.peer, &tree),
-                    None => self.hub.ask(Upward::Tree(epoch)),
+                    None => self.hub.want(Upward::Tree(epoch)),
                 }
             }
             other => self.refuse(&other, Refusal::Protocol, "only a parent sends that"),

@@ -1,5 +1,6 @@
 //! The hub: feeds children, whoever feeds the hub. It carries what it cannot read.
 
+mod allowance;
 mod child;
 mod memory;
 
@@ -19,18 +20,25 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::clock;
 use crate::event::{Event, Reporter};
+use allowance::Allowance;
 use memory::Memory;
 
 /// Requests from below that may wait for the parent or the publisher; more are dropped, and asked again by who needs
 /// them.
 pub const MAX_UPWARD: usize = 256;
-/// Time between two requests for the same kind of recovery frame.
-pub const RECOVERY_INTERVAL_MS: u64 = 250;
+/// Time between two requests for the same frame, commit or tree.
+pub const MERGE_INTERVAL_MS: u64 = 250;
+
+/// Wishes of one interval that are told apart.
+const MAX_ASKED: usize = 64;
+/// Requests that go up at once, and every second after that; below what [`child`] takes.
+const BURST: f64 = 96.0;
+const PER_SECOND: f64 = 48.0;
 
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 
 /// What children want from above.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Upward {
     /// An end-to-end message to the publisher.
     Request {
@@ -86,7 +94,8 @@ struct Inner {
     memory: Mutex<Memory>,
     chain: Mutex<Vec<Fingerprint>>,
     upward: mpsc::Sender<Upward>,
-    recovery: Mutex<BTreeMap<Recovery, u64>>,
+    asked: Mutex<BTreeMap<Upward, u64>>,
+    allowance: Mutex<Allowance>,
     reporter: Reporter,
     forwarded: AtomicU64,
     bytes: AtomicU64,
@@ -121,7 +130,8 @@ impl Hub {
             memory: Mutex::default(),
             chain: Mutex::default(),
             upward,
-            recovery: Mutex::default(),
+            asked: Mutex::default(),
+            allowance: Mutex::new(Allowance::new(BURST, PER_SECOND)),
             reporter,
             forwarded: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -166,8 +176,8 @@ impl Hub {
         ready.iter().filter_map(|handle| writers.get(handle)).for_each(|writer| writer.notify_one());
         drop(writers);
         match need {
-            Some(Need::Key) => self.want(Recovery::KeyFrame),
-            Some(Need::Switch { .. }) => self.want(Recovery::Switch),
+            Some(Need::Key) => self.want(Upward::Recover(Recovery::KeyFrame)),
+            Some(Need::Switch { .. }) => self.want(Upward::Recover(Recovery::Switch)),
             None => {}
         }
     }
@@ -237,19 +247,20 @@ impl Hub {
         }
     }
 
-    /// Asks above for a recovery frame, each kind at most once an interval.
-    fn want(&self, need: Recovery) {
+    /// Asks above for what many children want alike: each frame, commit and tree at most once an interval.
+    fn want(&self, wish: Upward) {
         let now_ms = clock::now_ms();
-        let mut asked = lock(&self.0.recovery);
-        let due = asked.get(&need).is_none_or(|last| now_ms.saturating_sub(*last) >= RECOVERY_INTERVAL_MS);
-        if due {
-            asked.insert(need, now_ms);
-            self.ask(Upward::Recover(need));
+        let mut asked = lock(&self.0.asked);
+        asked.retain(|_, last| now_ms.saturating_sub(*last) < MERGE_INTERVAL_MS);
+        if asked.len() < MAX_ASKED && !asked.contains_key(&wish) {
+            asked.insert(wish.clone(), now_ms);
+            self.ask(wish);
         }
     }
 
+    /// Passes a wish on, below the rate at which a parent would take this node for a nuisance.
     fn ask(&self, wish: Upward) {
-        if self.0.upward.try_send(wish).is_err() {
+        if !lock(&self.0.allowance).take() || self.0.upward.try_send(wish).is_err() {
             tracing::debug!("too many requests from below: one was dropped");
         }
     }

@@ -138,6 +138,7 @@ pub(super) fn video_thread(
     out: mpsc::Sender<Unit>,
 ) -> Result<thread::JoinHandle<Result<(), Error>>, Error> {
     let mut encoder = Encoder::new(config)?;
+    let guard = controls.clone();
     let run = move || -> Result<(), Error> {
         let pace = Pace::start();
         while !controls.stopped() {
@@ -166,7 +167,7 @@ pub(super) fn video_thread(
         }
         Ok(())
     };
-    spawn("video", run)
+    spawn("video", guard, run)
 }
 
 /// A sound source of its own, beside the picture.
@@ -206,6 +207,7 @@ pub(super) fn sound_thread(
     let mut encoder = audio::Encoder::new(config)?;
     let step_us = u64::from(config.frame_duration.micros());
     let end_us = duration.map_or(u64::MAX, |length| u64::try_from(length.as_micros()).unwrap_or(u64::MAX));
+    let guard = controls.clone();
     let run = move || -> Result<(), Error> {
         let pace = Pace::start();
         let mut pcm = vec![0; config.samples()];
@@ -226,15 +228,35 @@ pub(super) fn sound_thread(
         }
         Ok(())
     };
-    spawn("audio", run)
+    spawn("audio", guard, run)
 }
 
-fn spawn<F>(name: &str, run: F) -> Result<thread::JoinHandle<Result<(), Error>>, Error>
+/// Ends the whole capture when its thread ends without success, by an error or a panic.
+struct StopOnFailure {
+    controls: Arc<Controls>,
+    armed: bool,
+}
+
+impl Drop for StopOnFailure {
+    fn drop(&mut self) {
+        if self.armed {
+            self.controls.stop();
+        }
+    }
+}
+
+fn spawn<F>(name: &str, controls: Arc<Controls>, run: F) -> Result<thread::JoinHandle<Result<(), Error>>, Error>
 where
     F: FnOnce() -> Result<(), Error> + Send + 'static,
 {
     let builder = thread::Builder::new().name(name.into());
-    builder.spawn(run).map_err(|source| Error::File { action: "start the thread", path: name.into(), source })
+    let guarded = move || {
+        let mut guard = StopOnFailure { controls, armed: true };
+        run()?;
+        guard.armed = false;
+        Ok(())
+    };
+    builder.spawn(guarded).map_err(|source| Error::File { action: "start the thread", path: name.into(), source })
 }
 
 /// Media time against the monotonic clock.

@@ -39,7 +39,7 @@ pub const MAX_MEMBERS: usize = 256;
 /// Time between two turns to refresh a leaf.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// How long a turn stands.
-const TURN: Duration = Duration::from_secs(5);
+const TURN: Duration = Duration::from_secs(4);
 /// Longest life of an epoch.
 const ROTATE_AFTER: Duration = Duration::from_secs(60);
 /// Requests of one peer in [`TALLY_WINDOW_MS`].
@@ -132,14 +132,20 @@ impl Keeper {
         // Opened before it is counted: whoever has no ticket cannot use up the joins of somebody who has one.
         match self.keys.open_request(body, from) {
             Ok(Request::Join(_)) if !self.desk.within_rate(from) => self.answer_clear(from, Refusal::TooMany),
-            Ok(Request::Join(offer)) => self.join(from, &offer),
+            Ok(Request::Join(offer)) => {
+                if self.join(from, &offer) {
+                    self.desk.returning.remove(&from);
+                }
+            }
             Ok(Request::Refresh(commit)) if self.desk.has_turn(from) => return self.refresh(&commit).await,
             Ok(Request::Refresh(_)) => tracing::info!(%from, "a refresh out of turn was dropped"),
             Ok(Request::Leave { bundle, request }) => return self.leave(from, &bundle, &request).await,
             Err(error) => {
                 if let Some((age, offer)) = self.open_older(body, from) {
-                    self.desk.returning.insert(from, age);
-                    self.join(from, &offer);
+                    // Only a proven offer says whose old ticket it was.
+                    if self.join(from, &offer) {
+                        self.desk.returning.insert(from, age);
+                    }
                     return Ok(());
                 }
                 tracing::info!(%from, %error, "a request was refused");
@@ -164,15 +170,19 @@ impl Keeper {
         self.desk.within_rate(from).then_some(opened)
     }
 
-    /// Puts a newcomer into the next batch.
-    fn join(&mut self, from: Fingerprint, offer: &[u8]) {
+    /// Puts a newcomer into the next batch; `false` when it is refused.
+    fn join(&mut self, from: Fingerprint, offer: &[u8]) -> bool {
         match self.check(from, offer) {
             Ok(offer) => {
                 self.desk.pending.retain(|waiting| waiting.fingerprint() != from);
                 self.desk.pending.push(offer);
                 self.desk.batch_at.get_or_insert(Instant::now() + BATCH_WINDOW);
+                true
             }
-            Err(refusal) => self.answer_clear(from, refusal),
+            Err(refusal) => {
+                self.answer_clear(from, refusal);
+                false
+            }
         }
     }
 
@@ -234,18 +244,20 @@ impl Keeper {
         // Who comes back with an older ticket cannot open the tree that the present one seals.
         let returns = offers.iter().any(|offer| self.desk.returning.contains_key(&offer.fingerprint()));
         self.group.set_welcome_tree(if returns { WelcomeTree::Inside } else { WelcomeTree::Apart });
+        // On disk with the commit: a member without a name could not be removed after a crash.
+        let before = self.desk.names.clone();
+        self.desk.names.extend(offers.iter().map(|offer| (offer.fingerprint(), offer.key_id().clone())));
         let admitted = self.change(&Delta::Batch(ops), added, Vec::new()).await?;
+        if !admitted {
+            self.desk.names = before;
+        }
         for offer in offers {
-            self.desk.returning.remove(&offer.fingerprint());
-        }
-        for offer in offers.iter().filter(|_| admitted) {
             let peer = offer.fingerprint();
-            self.desk.names.insert(peer, offer.key_id().clone());
-            self.desk.cold.retain(|cold| *cold != peer);
-            self.desk.cold.push(peer);
-        }
-        if admitted {
-            self.persist()?;
+            self.desk.returning.remove(&peer);
+            if admitted {
+                self.desk.cold.retain(|cold| *cold != peer);
+                self.desk.cold.push(peer);
+            }
         }
         Ok(admitted)
     }
@@ -277,8 +289,13 @@ impl Keeper {
             let refusal = if offer.fingerprint() == peer { Refusal::Removed } else { Refusal::Ticket };
             self.answer_clear(offer.fingerprint(), refusal);
         }
-        self.change(&Delta::Leave(key_id), Vec::new(), vec![name.to_owned()]).await?;
-        self.renew_ticket()
+        // On disk with the commit: after a crash between the two the old ticket would still admit.
+        self.renew_secret()?;
+        if !self.change(&Delta::Leave(key_id.clone()), Vec::new(), vec![name.to_owned()]).await? {
+            self.desk.names.insert(peer, key_id);
+        }
+        self.reporter.send(super::ready(&self.bundle, &self.ticket));
+        Ok(())
     }
 
     /// Removes a member that asks for it. It may come again with its ticket.
@@ -300,18 +317,19 @@ impl Keeper {
         }
         self.desk.names.remove(&from);
         self.desk.cold.retain(|cold| *cold != from);
-        self.change(&Delta::Leave(name.clone()), Vec::new(), vec![name.to_string()]).await.map(drop)
+        if !self.change(&Delta::Leave(name.clone()), Vec::new(), vec![name.to_string()]).await? {
+            self.desk.names.insert(from, name);
+        }
+        Ok(())
     }
 
     /// The removed member knows the join secret, so it must not serve for another identity of its own.
-    fn renew_ticket(&mut self) -> Result<(), Error> {
+    fn renew_secret(&mut self) -> Result<(), Error> {
         let secret = Ticket::new_secret(&mut System);
         let keys = Keys::new(&secret, self.group.stream())?;
         self.older.push_front(std::mem::replace(&mut self.keys, keys));
         self.older.truncate(MAX_OLDER);
         self.ticket.secret = Some(secret);
-        self.persist()?;
-        self.reporter.send(super::ready(&self.bundle, &self.ticket));
         Ok(())
     }
 
@@ -320,7 +338,8 @@ impl Keeper {
         if self.desk.changed_at.is_some_and(|at| at.elapsed() >= ROTATE_AFTER) {
             return self.change(&Delta::Rotate, Vec::new(), Vec::new()).await.map(drop);
         }
-        if self.desk.pending.is_empty() && !self.desk.cold.is_empty() {
+        self.desk.end_turn();
+        if self.desk.turn.is_none() && self.desk.pending.is_empty() && !self.desk.cold.is_empty() {
             let peer = self.desk.cold.remove(0);
             self.desk.turn = Some((peer, Instant::now()));
             // Members joined with tickets that may have been renewed since, so this cannot be sealed under one.
@@ -334,6 +353,7 @@ impl Keeper {
         let accepted = tokio::task::block_in_place(|| self.group.accept_foreign(commit));
         match accepted {
             Ok((Applied { dek, .. }, emission)) => {
+                self.desk.turn = None;
                 self.persist()?;
                 self.emit(&emission)?;
                 self.install(dek).await?;
@@ -467,9 +487,18 @@ impl Desk {
         self.refusals.1 <= MAX_REFUSALS
     }
 
-    /// Whether it is the turn of `peer` to refresh; a turn serves once.
-    fn has_turn(&mut self, peer: Fingerprint) -> bool {
-        self.turn.take_if(|(turn, since)| *turn == peer && since.elapsed() < TURN).is_some()
+    /// Whether it is the turn of `peer` to refresh.
+    fn has_turn(&self, peer: Fingerprint) -> bool {
+        self.turn.is_some_and(|(turn, since)| turn == peer && since.elapsed() < TURN)
+    }
+
+    /// Ends a turn that nobody used; its member waits for another.
+    fn end_turn(&mut self) {
+        if let Some((peer, _)) = self.turn.take_if(|(_, since)| since.elapsed() >= TURN)
+            && self.names.contains_key(&peer)
+        {
+            self.cold.push(peer);
+        }
     }
 
     /// Counts a request of `peer`; `false` when it has sent too many lately.

@@ -6,6 +6,7 @@ mod keeper;
 mod program;
 mod sealer;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -189,7 +190,7 @@ impl Stage {
         let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
         let keeper = Keeper {
             keys: Keys::new(secret, group.stream())?,
-            older: std::collections::VecDeque::new(),
+            older: VecDeque::new(),
             bundle: options.bundle.clone(),
             group,
             ticket,
@@ -256,6 +257,12 @@ impl Opening {
         let group = Group::create(stream, Incarnation(System.array()), bundle, clock::unix_s())?;
         let (dek, secret) = (group.dek()?, Ticket::new_secret(&mut System));
         let (born_us, desk) = (clock::unix_us(), keeper::Desk::default());
+        if let Some(vault) = &vault {
+            // Before the ticket is shown: it must stay good after a crash.
+            let copy = Secret::from_slice(secret.expose()).ok_or(Error::NoSecret)?;
+            let (names, removed, snapshot) = (BTreeMap::new(), BTreeSet::new(), group.snapshot()?);
+            vault.store(&Record { born_us, secret: copy, names, removed, group: snapshot }, bundle)?;
+        }
         Ok(Self { group, dek, vault, born_us, secret, desk, unsent: Vec::new() })
     }
 

@@ -27,6 +27,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// Time until a refusal is put to the test.
 const REFUSED_AGAIN: Duration = Duration::from_millis(500);
 const MAX_ASKS: u32 = 10;
+/// Questions for the same missing commit after which nobody seems to have it.
+const MAX_BEHIND: u32 = 20;
 /// Unusable Welcomes after which a viewer gives up.
 const MAX_FAILURES: u32 = 3;
 /// Commits that may come before the Welcome is opened.
@@ -87,7 +89,7 @@ impl Member {
         let mut failures = 0;
         loop {
             let joined = match self.join(&mut inbox).await {
-                // A Welcome for a key package that was replaced meanwhile, or one that is damaged: the next may be good.
+                // A Welcome for a key package that was replaced meanwhile, or a damaged one: the next may be good.
                 Err(Error::Group(error)) if failures < MAX_FAILURES => {
                     tracing::warn!(%error, "a Welcome was not usable");
                     failures += 1;
@@ -142,8 +144,9 @@ impl Member {
                     }
                     Some(Note::Message(Message::Tree { epoch, body, .. })) => {
                         let wanted = joining.welcome.as_ref().is_some_and(|(welcome, ..)| welcome.epoch() == epoch);
-                        if wanted {
-                            return self.accept(joining, Some(&body)).await.map(Some);
+                        // One that does not open was made up on the way, or is for another ticket.
+                        if wanted && let Ok(tree) = self.keys.open_tree(&body) {
+                            return self.accept(joining, Some(&tree)).await.map(Some);
                         }
                     }
                     Some(_) => {}
@@ -202,11 +205,9 @@ impl Member {
     }
 
     async fn accept(&self, joining: Joining, tree: Option<&[u8]>) -> Result<(Group, Vec<Bytes>), Error> {
-        let opened = tree.map(|tree| self.keys.open_tree(tree)).transpose();
-        let tree = opened.map_err(|_| Error::Parent("a ratchet tree that does not open"))?;
         let Some((welcome, description, welcomed)) = joining.welcome else { return Err(Error::NoAnswer) };
         let pending = joining.pending;
-        let group = tokio::task::block_in_place(|| pending.accept(&welcome, tree.as_deref(), clock::unix_s()))?;
+        let group = tokio::task::block_in_place(|| pending.accept(&welcome, tree, clock::unix_s()))?;
         self.reporter.send(Event::Admitted { epoch: group.epoch().0, at_unix_us: clock::unix_us() });
         self.report(&group, &[], &[], 0)?;
         self.tell(Change::Admitted(group.epoch(), group.dek()?, description, welcomed.into_std())).await;
@@ -220,6 +221,7 @@ impl Member {
         inbox: &mut mpsc::Receiver<Note>,
     ) -> Result<Outcome, Error> {
         let mut queue = CommitQueue::default();
+        let mut behind = (group.epoch(), 0);
         for body in early {
             if let Some(outcome) = self.commit(group, &mut queue, &body).await? {
                 return Ok(outcome);
@@ -229,8 +231,10 @@ impl Member {
             let outcome = match note {
                 Note::Leave => return Ok(Outcome::Leaving),
                 Note::Behind => {
+                    let (epoch, asked) = behind;
+                    behind = (group.epoch(), if epoch == group.epoch() { asked + 1 } else { 1 });
                     self.send(Message::CommitsWanted { stream: self.stream, from: group.epoch() }).await;
-                    None
+                    (behind.1 >= MAX_BEHIND).then_some(Outcome::Rejoin)
                 }
                 Note::Message(Message::Commit { body, .. }) => self.commit(group, &mut queue, &body).await?,
                 Note::Message(Message::Down { to, body, .. }) if to == self.bundle.fingerprint() => {

@@ -30,6 +30,8 @@ use opener::{Opened, Opener};
 use playback::{Item, Playback};
 
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long a viewer that ends may take to say so.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Time between two questions for missed commits.
 const NUDGE_INTERVAL_MS: u64 = 300;
 /// Changes of the group that may wait for the picture side.
@@ -167,19 +169,22 @@ impl Viewer {
         let mut joining = tokio::spawn(member.run());
         let mut member_lives = true;
         let mut ticks = tokio::time::interval(REPORT_EVERY);
-        let wanted_to_end = crate::ended(shutdown);
-        tokio::pin!(wanted_to_end);
+        let inbox = self.screen.inbox.clone();
+        // Told to leave, the member says so and ends, and with it the link; with or without it, the link ends soon.
+        let farewell = async {
+            crate::ended(shutdown).await;
+            let _ = tokio::time::timeout(FAREWELL, async {
+                let _ = inbox.send(Note::Leave).await;
+                inbox.closed().await;
+            })
+            .await;
+            stop.send_replace(true);
+        };
+        tokio::pin!(farewell);
         let mut leaving = false;
         loop {
             tokio::select! {
-                () = &mut wanted_to_end, if !leaving => {
-                    leaving = true;
-                    // Told to leave, the member ends, and with it the link. A full inbox only delays that.
-                    let _ = self.screen.inbox.try_send(Note::Leave);
-                    if !member_lives {
-                        stop.send_replace(true);
-                    }
-                }
+                () = &mut farewell, if !leaving => leaving = true,
                 over = &mut following => {
                     joining.abort();
                     return over;
@@ -187,9 +192,6 @@ impl Viewer {
                 ended = &mut joining, if member_lives => {
                     member_lives = false;
                     ended.unwrap_or(Err(Error::Crashed("the group's follower")))?;
-                    if leaving {
-                        stop.send_replace(true);
-                    }
                 }
                 Some(change) = changes.recv() => match change {
                     Change::Evicted if self.after_removal == AfterRemoval::End => return Ok(()),
@@ -198,7 +200,11 @@ impl Viewer {
                 Some(need) = recoveries.recv() => {
                     let _ = up.try_send(Message::Recover { stream, need });
                 }
-                _ = ticks.tick() => self.report(),
+                _ = ticks.tick() => match self.playback.as_ref().is_some_and(Playback::ended) {
+                    // Its error is told when the viewer finishes.
+                    true => return Ok(()),
+                    false => self.report(),
+                },
             }
         }
     }

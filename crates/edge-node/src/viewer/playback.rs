@@ -78,6 +78,11 @@ impl Playback {
         self.items.clone()
     }
 
+    /// Whether the thread is gone, which before the end means that it failed.
+    pub(super) fn ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Counters so far.
     pub(super) fn stats(&self) -> WatchStats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -64,7 +64,8 @@ fn media(report: &Report) -> Vec<Check> {
 fn secrecy(report: &Report) -> Vec<Check> {
     let (outsider, removed, code) = (&report.outsider, &report.removed_viewer, &report.safety_code);
     let knowing = names_of(report.relays.iter().filter(|relay| relay.opened_inner).map(|relay| relay.name.as_str()));
-    let carried = !report.relays.is_empty() && report.relays.iter().all(|relay| relay.chunks_forwarded > 0);
+    let all_report = !report.relays.is_empty() && report.relays.len() == report.relays_started;
+    let carried = all_report && report.relays.iter().all(|relay| relay.chunks_forwarded > 0);
     let offered = removed.chunks_offered_after_removal;
     let frames = removed.frames_opened_after_removal;
     let agreeing = format!("{} of {} in epoch {}", code.agreeing, code.members, code.epoch.unwrap_or(0));
@@ -74,14 +75,16 @@ fn secrecy(report: &Report) -> Vec<Check> {
             "chunks that the outsider opened",
             format!("0 of at least {OFFERED_MIN}"),
             format!("{} of {}, admission {}", outsider.chunks_opened, outsider.chunks_offered, outsider.admission),
-            outsider.chunks_opened == 0 && outsider.chunks_offered >= OFFERED_MIN,
+            outsider.chunks_opened == 0
+                && outsider.chunks_offered >= OFFERED_MIN
+                && outsider.admission.starts_with("refused"),
         ),
         check(
             "removed_viewer",
             "frames that the removed viewer opened afterwards",
             "0 of more than 0 chunks",
             format!("{frames} of {offered} chunks"),
-            removed.last_epoch.is_some() && frames == 0 && offered > 0,
+            removed.last_epoch.is_some() && frames == 0 && removed.pictures_captured_after_removal == 0 && offered > 0,
         ),
         check("relays", "relays that held a key of the stream", 0, listed(&knowing), knowing.is_empty() && carried),
         check(

@@ -6,8 +6,12 @@ use serde::Serialize;
 
 use super::cast::Part;
 use super::check::{self, Check};
+use super::child::Epoch;
 use super::play::{Performance, Played};
 use super::trace::{self, Shown};
+
+/// Pictures captured this soon after a removal may have been under way already.
+const REMOVAL_GRACE_US: u64 = 200_000;
 
 /// Everything that was measured, and the verdict.
 #[derive(Debug, Serialize)]
@@ -27,6 +31,8 @@ pub(super) struct Report {
     pub(super) removed_viewer: RemovedViewer,
     pub(super) outsider: Outsider,
     pub(super) relays: Vec<Relay>,
+    /// Relays that were started, reporting or not.
+    pub(super) relays_started: usize,
     pub(super) added_latency_ms: Added,
     /// Changes of the group.
     pub(super) epochs: usize,
@@ -76,6 +82,8 @@ pub(super) struct RemovedViewer {
     pub(super) last_epoch: Option<u64>,
     pub(super) frames_opened_after_removal: u64,
     pub(super) chunks_offered_after_removal: u64,
+    /// Pictures it decoded that were captured later than [`REMOVAL_GRACE_US`] after its removal.
+    pub(super) pictures_captured_after_removal: usize,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -165,6 +173,7 @@ impl Report {
             removed_viewer: removed_viewer(played),
             outsider: outsider(played),
             relays: played.iter().filter_map(relay).collect(),
+            relays_started: played.iter().filter(|one| matches!(one.actor.part, Part::Relay(_))).count(),
             added_latency_ms: added(played),
             epochs: changes.len(),
             epoch_changes: changes,
@@ -240,7 +249,17 @@ fn removed_viewer(played: &[Played]) -> RemovedViewer {
         last_epoch: removed.and_then(|one| one.record.evicted),
         frames_opened_after_removal: stats.frames_opened_after_removal,
         chunks_offered_after_removal: stats.chunks_offered_after_removal,
+        pictures_captured_after_removal: removed.map_or(0, |one| later_than_removal(played, one)),
     }
+}
+
+/// Counts what the publisher captured after the removal and the removed viewer decoded all the same.
+fn later_than_removal(played: &[Played], removed: &Played) -> usize {
+    let Some(publisher) = of_part(played, Part::Publisher) else { return usize::MAX };
+    let mut changes = publisher.record.epochs.values();
+    let Some(change) = changes.find(|seen| seen.removed.contains(&removed.actor.name)) else { return usize::MAX };
+    let end_us = change.at_unix_us.saturating_add(REMOVAL_GRACE_US);
+    removed.trace.iter().filter(|shown| shown.captured_us > end_us).count()
 }
 
 fn outsider(played: &[Played]) -> Outsider {
@@ -297,8 +316,9 @@ fn safety_code(played: &[Played]) -> SafetyCode {
         .filter(|one| one.actor.part == Part::Publisher || one.actor.part == Part::Late || one.actor.part.stays())
         .collect();
     let Some(publisher) = of_part(played, Part::Publisher) else { return SafetyCode::default() };
-    let everybody_saw = |epoch: &u64| members.iter().all(|one| one.record.epochs.contains_key(epoch));
-    let Some((epoch, seen)) = publisher.record.epochs.iter().rev().find(|(epoch, _)| everybody_saw(epoch)) else {
+    // The last change of the roster: a member that stopped following before it would still agree on an earlier one.
+    let roster = |seen: &Epoch| !seen.added.is_empty() || !seen.removed.is_empty();
+    let Some((epoch, seen)) = publisher.record.epochs.iter().rev().find(|(_, seen)| roster(seen)) else {
         return SafetyCode { members: members.len(), ..SafetyCode::default() };
     };
     let agrees = |one: &&&Played| one.record.epochs.get(epoch).is_some_and(|own| own.safety_code == seen.safety_code);
