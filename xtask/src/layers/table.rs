@@ -22,15 +22,28 @@ const LIBRARIES: &[&str] = &[
     "edge-seal",
     "edge-group",
     "edge-alm",
+    "edge-fountain",
+    "edge-holonomic",
     "edge-codec",
     "edge-net",
     "edge-node",
+    "edge-sim",
     "edge-conformance",
 ];
 
 /// The sans-IO crates: no clock, socket, file, thread or generator of their own.
-pub(super) const CORE: &[&str] =
-    &["edge-wire", "edge-crypto", "edge-identity", "edge-link", "edge-relay", "edge-seal", "edge-group", "edge-alm"];
+pub(super) const CORE: &[&str] = &[
+    "edge-wire",
+    "edge-crypto",
+    "edge-identity",
+    "edge-link",
+    "edge-relay",
+    "edge-seal",
+    "edge-group",
+    "edge-alm",
+    "edge-fountain",
+    "edge-holonomic",
+];
 
 /// Allowed edges, one row a crate.
 pub(super) const ROWS: &[Row] = &[
@@ -42,8 +55,11 @@ pub(super) const ROWS: &[Row] = &[
     row("edge-seal", &["edge-wire", "edge-crypto"]),
     row("edge-group", &["edge-wire", "edge-crypto", "edge-identity", "edge-seal"]),
     row("edge-alm", &["edge-wire", "edge-crypto", "edge-identity"]),
+    row("edge-fountain", &["edge-wire", "edge-crypto"]),
+    row("edge-holonomic", &["edge-wire", "edge-crypto", "edge-identity"]),
     row("edge-codec", &["edge-wire"]),
-    row("edge-net", &["edge-wire", "edge-crypto", "edge-identity", "edge-link"]),
+    row("edge-net", &["edge-wire", "edge-crypto", "edge-identity", "edge-link", "edge-fountain"]),
+    row("edge-sim", CORE),
     row("edge-conformance", CORE),
     row(
         "edge-node",
@@ -56,6 +72,8 @@ pub(super) const ROWS: &[Row] = &[
             "edge-seal",
             "edge-group",
             "edge-alm",
+            "edge-fountain",
+            "edge-holonomic",
             "edge-codec",
             "edge-net",
         ],

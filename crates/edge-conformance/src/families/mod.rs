@@ -1,12 +1,18 @@
 //! The families by name.
 
+mod capacity;
 mod chunk;
+mod decay;
+mod fountain;
 mod group;
+mod heal;
 mod identity;
 mod kex;
 mod plan;
+mod planner;
 mod relay;
 mod seal;
+mod topology;
 
 use crate::Support;
 use crate::case::{Case, Reason};
@@ -14,28 +20,17 @@ use crate::case::{Case, Reason};
 /// Families whose vectors exist and that nothing here computes.
 const UNSUPPORTED: &[&str] = &[
     "aggregation_meta",
-    "capacity_canonical",
-    "capacity_layout_collision",
-    "capacity_signed",
     "compress_request",
-    "consent_decay",
     "domain_separators",
     "equivocation_proof",
-    "fountain",
     "fountain_compress_request",
     "fountain_holding_claim",
-    "has_room",
-    "heal_traces",
     "holding_claim",
-    "join_planner",
     "member_commitment",
     "merkle_root",
-    "scaling",
     "schema_versions",
     "signed_claim",
     "swarm_rarity",
-    "topology",
-    "topology_scores",
     "trust_bootstrap",
     "wholeness_witness",
     "witness_preimage",
@@ -85,6 +80,17 @@ pub(crate) fn find(name: &str) -> Check {
         "relay_trace" => relay::relay_trace,
         "replay_window" => relay::replay_window,
         "xwing_hpke" => group::xwing_hpke,
+        "capacity_canonical" => capacity::canonical,
+        "capacity_layout_collision" => capacity::layout_collision,
+        "capacity_signed" => capacity::signed,
+        "has_room" => planner::has_room,
+        "join_planner" => planner::join_planner,
+        "scaling" => planner::scaling,
+        "heal_traces" => heal::traces,
+        "fountain" => fountain::wrap,
+        "consent_decay" => decay::tiers,
+        "topology" => topology::trees,
+        "topology_scores" => topology::scores,
         name if UNSUPPORTED.contains(&name) => return Check::Unsupported,
         _ => return Check::Unknown,
     })

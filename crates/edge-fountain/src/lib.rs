@@ -1,0 +1,1 @@
+//! RaptorQ (RFC 6330): content symbols, and protection of live messages.

@@ -1,0 +1,1 @@
+//! Seeded link emulator and whole-mesh simulator on a virtual clock.
