@@ -14,6 +14,12 @@ pub const MAX_LEN: usize = 1 << 20;
 pub const MAX_CHAIN: usize = 16;
 /// Longest text in a refusal, in bytes.
 pub const MAX_DETAIL: usize = 256;
+/// Most offers that one message names.
+pub const MAX_OFFERS: usize = 64;
+/// Longest public bundle in an offer, in bytes.
+pub const MAX_BUNDLE: usize = 4096;
+/// Longest signed advertisement in an offer, in bytes.
+pub const MAX_ADVERT: usize = 16 << 10;
 
 const MAX_BODY: usize = MAX_LEN - 128;
 
@@ -124,6 +130,63 @@ pub enum Message {
         /// Stream concerned.
         stream: StreamId,
     },
+    /// Between neighbours: I hold these capacity advertisements.
+    OffersHeld {
+        /// Stream concerned.
+        stream: StreamId,
+        /// At most [`MAX_OFFERS`].
+        offers: Vec<OfferId>,
+    },
+    /// Answer to [`Message::OffersHeld`]: send me these.
+    OffersWanted {
+        /// Stream concerned.
+        stream: StreamId,
+        /// Advertisers, at most [`MAX_OFFERS`].
+        wanted: Vec<OfferWish>,
+    },
+    /// One capacity advertisement, signed by its advertiser.
+    Offer {
+        /// Stream concerned.
+        stream: StreamId,
+        /// The advertiser's public bundle, or nothing for a neighbour that said it knows the bundle.
+        bundle: Bytes,
+        /// The signed advertisement, `capacity.md`.
+        advert: Bytes,
+    },
+    /// Parent to child: this node's way to the publisher is another one from now on.
+    Rerouted {
+        /// Stream concerned.
+        stream: StreamId,
+        /// As in [`Message::Subscribed`]; empty while the parent has no way.
+        chain: Vec<Fingerprint>,
+    },
+}
+
+/// Names one advertisement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OfferId {
+    /// The advertiser.
+    pub peer: Fingerprint,
+    /// Its time of measurement, milliseconds since 1970: newer ones replace older ones.
+    pub measured_at_unix_ms: u64,
+}
+
+/// Asks for one advertiser's newest advertisement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OfferWish {
+    /// The advertiser.
+    pub peer: Fingerprint,
+    /// Whether its public bundle is to come along.
+    pub bundle: BundleWish,
+}
+
+/// Whether a neighbour lacks an advertiser's public bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BundleWish {
+    /// It knows the bundle.
+    Known,
+    /// It needs the bundle.
+    Needed,
 }
 
 /// Why a subscription is refused.
@@ -170,7 +233,11 @@ impl Message {
             | Self::CommitsWanted { stream, .. }
             | Self::TreeWanted { stream, .. }
             | Self::Tree { stream, .. }
-            | Self::Ended { stream } => *stream,
+            | Self::Ended { stream }
+            | Self::OffersHeld { stream, .. }
+            | Self::OffersWanted { stream, .. }
+            | Self::Offer { stream, .. }
+            | Self::Rerouted { stream, .. } => *stream,
         }
     }
 
@@ -184,10 +251,24 @@ impl Message {
                 write_policy(&mut out, *policy);
             }
             Self::Subscribed { subscription, chain, .. } => {
-                out.u32(*subscription).u8(u8::try_from(chain.len()).unwrap_or(u8::MAX));
-                chain.iter().for_each(|peer| {
-                    out.raw(&peer.0);
+                out.u32(*subscription);
+                write_chain(&mut out, chain);
+            }
+            Self::Rerouted { chain, .. } => write_chain(&mut out, chain),
+            Self::OffersHeld { offers, .. } => {
+                out.u8(u8::try_from(offers.len()).unwrap_or(u8::MAX));
+                offers.iter().for_each(|offer| {
+                    out.raw(&offer.peer.0).u64(offer.measured_at_unix_ms);
                 });
+            }
+            Self::OffersWanted { wanted, .. } => {
+                out.u8(u8::try_from(wanted.len()).unwrap_or(u8::MAX));
+                wanted.iter().for_each(|wish| {
+                    out.raw(&wish.peer.0).u8(u8::from(wish.bundle == BundleWish::Needed));
+                });
+            }
+            Self::Offer { bundle, advert, .. } => {
+                out.bytes16(bundle).bytes16(advert);
             }
             Self::SetPolicy { policy, .. } => write_policy(&mut out, *policy),
             Self::Refused { reason, detail, .. } => {
@@ -238,6 +319,14 @@ impl Message {
             11 => Self::TreeWanted { stream, epoch: read_epoch(reader)? },
             12 => Self::Tree { stream, epoch: read_epoch(reader)?, body: read_body(reader)? },
             13 => Self::Ended { stream },
+            14 => Self::OffersHeld { stream, offers: read_list(reader, read_offer_id)? },
+            15 => Self::OffersWanted { stream, wanted: read_list(reader, read_offer_wish)? },
+            16 => {
+                let bundle = Bytes::copy_from_slice(reader.bytes16("bundle", MAX_BUNDLE)?);
+                let advert = Bytes::copy_from_slice(reader.bytes16("advert", MAX_ADVERT)?);
+                Self::Offer { stream, bundle, advert }
+            }
+            17 => Self::Rerouted { stream, chain: read_chain(reader)? },
             got => return Err(Error::Unknown { field: "kind", got: u64::from(got) }),
         })
     }
@@ -257,6 +346,10 @@ impl Message {
             Self::TreeWanted { .. } => 11,
             Self::Tree { .. } => 12,
             Self::Ended { .. } => 13,
+            Self::OffersHeld { .. } => 14,
+            Self::OffersWanted { .. } => 15,
+            Self::Offer { .. } => 16,
+            Self::Rerouted { .. } => 17,
         }
     }
 }
@@ -310,6 +403,36 @@ fn write_policy(out: &mut Writer, policy: Policy) {
 fn read_policy(reader: &mut Reader<'_>) -> Result<Policy, Error> {
     let Layer { spatial, temporal, quality } = Layer::read(reader)?;
     Ok(Policy::new(spatial, temporal, quality))
+}
+
+fn write_chain(out: &mut Writer, chain: &[Fingerprint]) {
+    out.u8(u8::try_from(chain.len()).unwrap_or(u8::MAX));
+    chain.iter().for_each(|peer| {
+        out.raw(&peer.0);
+    });
+}
+
+/// At most [`MAX_OFFERS`] entries.
+fn read_list<T>(reader: &mut Reader<'_>, read: impl Fn(&mut Reader<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    let len = usize::from(reader.u8("offers")?);
+    if len > MAX_OFFERS {
+        return Err(Error::TooLong { field: "offers", got: len, bound: MAX_OFFERS });
+    }
+    (0..len).map(|_| read(reader)).collect()
+}
+
+fn read_offer_id(reader: &mut Reader<'_>) -> Result<OfferId, Error> {
+    Ok(OfferId { peer: read_peer(reader)?, measured_at_unix_ms: reader.u64("measured_at")? })
+}
+
+fn read_offer_wish(reader: &mut Reader<'_>) -> Result<OfferWish, Error> {
+    let peer = read_peer(reader)?;
+    let bundle = match reader.u8("bundle_wish")? {
+        0 => BundleWish::Known,
+        1 => BundleWish::Needed,
+        got => return Err(Error::Unknown { field: "bundle_wish", got: u64::from(got) }),
+    };
+    Ok(OfferWish { peer, bundle })
 }
 
 fn read_chain(reader: &mut Reader<'_>) -> Result<Vec<Fingerprint>, Error> {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use bytes::Bytes;
-use edge_wire::control::{MAX_CHAIN, Message, Recovery, Refusal};
+use edge_wire::control::{BundleWish, MAX_CHAIN, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal};
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::{Error, Reader};
@@ -26,6 +26,10 @@ fn samples() -> Vec<Message> {
         Message::TreeWanted { stream, epoch: Epoch(4) },
         Message::Tree { stream, epoch: Epoch(4), body },
         Message::Ended { stream },
+        Message::OffersHeld { stream, offers: vec![OfferId { peer, measured_at_unix_ms: 1_760_000_000_000 }] },
+        Message::OffersWanted { stream, wanted: vec![OfferWish { peer, bundle: BundleWish::Needed }] },
+        Message::Offer { stream, bundle: Bytes::from_static(b"bundle"), advert: Bytes::from_static(b"{}") },
+        Message::Rerouted { stream, chain: vec![peer, peer] },
     ]
 }
 
@@ -54,6 +58,16 @@ fn a_chain_longer_than_the_bound_is_refused_before_it_is_read() {
     bytes.extend([0; 36]);
     bytes.push(u8::try_from(MAX_CHAIN).unwrap() + 1);
     assert!(matches!(Message::parse(&bytes), Err(Error::TooLong { field: "chain", .. })));
+}
+
+#[test]
+fn more_offers_than_the_bound_are_refused_before_they_are_read() {
+    for kind in [14, 15] {
+        let mut bytes = vec![kind];
+        bytes.extend([0; 32]);
+        bytes.push(u8::try_from(MAX_OFFERS).unwrap() + 1);
+        assert!(matches!(Message::parse(&bytes), Err(Error::TooLong { field: "offers", .. })));
+    }
 }
 
 #[test]
