@@ -8,4 +8,5 @@
 //! lately is unknown, which is not the same as unreachable and is never planned for; every table has a named bound.
 
 pub mod fanout;
+pub mod path;
 pub mod reachability;

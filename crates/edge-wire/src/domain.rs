@@ -14,6 +14,8 @@ pub const EPOCH_DEK_EXPORTER: &str = "ciris-realtime-av-epoch-dek-seed-v1";
 pub const KEY_GRANT_V1: &[u8] = b"cewp-key-grant/v1";
 /// HKDF info of key grants, hybrid.
 pub const KEY_GRANT_V2: &[u8] = b"cewp-key-grant/v2";
+/// Prefix of a capacity advertisement's signed bytes, in both of its layouts.
+pub const CAPACITY_V2: &[u8; 16] = b"CIRISALM-CAPv2\0\0";
 /// Prefix of an announce attestation.
 pub const ANNOUNCE_ATTESTATION: &[u8] = b"ciris-edge/announce-attestation/v1";
 
@@ -43,3 +45,7 @@ pub const ACCEPTED_COMMIT: &[u8] = b"edge/accepted-commit/v1";
 pub const LEAVE: &[u8] = b"edge/leave/v1";
 /// Key derivation label of a sealed group snapshot.
 pub const GROUP_SNAPSHOT: &[u8] = b"edge/group-snapshot/v1";
+/// Hash label of the stream id under which one description of a stream is sealed.
+pub const SUB_STREAM: &[u8] = b"alm-substream/v1";
+/// Signature label of what our peers add to a capacity advertisement.
+pub const CAPACITY_EXTENSION: &[u8] = b"edge/capacity/v1";
