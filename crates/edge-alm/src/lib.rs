@@ -7,6 +7,9 @@
 //! Laws: no clock, no randomness, no input or output; the order of a roster is kept; a peer that was not contacted
 //! lately is unknown, which is not the same as unreachable and is never planned for; every table has a named bound.
 
+pub mod advert;
+mod bucket;
 pub mod fanout;
 pub mod path;
 pub mod reachability;
+mod recent;

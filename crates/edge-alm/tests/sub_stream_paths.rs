@@ -16,7 +16,7 @@ fn path(sides: &[u8]) -> SubStreamPath {
 fn leaves_come_in_ascending_order() {
     let leaves =
         |count: Descriptions| -> Vec<Vec<u8>> { count.leaves().iter().map(|leaf| leaf.as_bytes().to_vec()).collect() };
-    assert_eq!(leaves(Descriptions::One), [vec![]]);
+    assert_eq!(leaves(Descriptions::One), [Vec::<u8>::new()]);
     assert_eq!(leaves(Descriptions::Two), [vec![0], vec![1]]);
     assert_eq!(leaves(Descriptions::Four), [vec![0, 0], vec![0, 1], vec![1, 0], vec![1, 1]]);
     for count in [Descriptions::One, Descriptions::Two, Descriptions::Four] {
