@@ -1,1 +1,9 @@
 //! Seeded link emulator and whole-mesh simulator on a virtual clock.
+//!
+//! Model: a [`link::Link`] is one direction of a network path as a pure function of time and seed; it keeps no packet
+//! and no clock, so an emulator that moves real bytes uses the same type.
+//!
+//! Laws: no clock, socket, thread or system randomness; equal seeds give equal runs, in every process.
+
+pub mod link;
+pub mod rng;
