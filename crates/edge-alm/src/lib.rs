@@ -7,9 +7,14 @@
 //! Laws: no clock, no randomness, no input or output; the order of a roster is kept; a peer that was not contacted
 //! lately is unknown, which is not the same as unreachable and is never planned for; every table has a named bound.
 
+pub mod admission;
 pub mod advert;
 mod bucket;
+pub mod estimate;
 pub mod fanout;
+pub mod gossip;
+pub mod join;
 pub mod path;
 pub mod reachability;
 mod recent;
+pub mod scaling;
