@@ -1,16 +1,20 @@
 //! What a relay has demonstrably sustained, as a claim that it may sign: in whole layers, lowered at once, raised late.
 //!
 //! A congested link delivers all that it can, so only then is its capacity measured from above; a sender that had no
-//! more to send shows a floor. Everything is in whole kbit/s.
+//! more to send shows a floor, and sending less shows nothing. Everything is in whole kbit/s.
 
 use std::collections::VecDeque;
 
 /// Window over which deliveries are judged, in ms.
 pub const WINDOW_MS: u64 = 30_000;
-/// How long a measured ceiling stands after the link was last congested, in ms.
-pub const CEILING_FRESH_MS: u64 = 60_000;
+/// How long what was measured stands, in ms.
+pub const FRESH_MS: u64 = 60_000;
 /// How long it then takes to fade, in ms.
-pub const CEILING_FADE_MS: u64 = 60_000;
+pub const FADE_MS: u64 = 60_000;
+/// Part of the window that samples must cover before they show a floor, in ms.
+pub const COVERED_MS: u64 = 20_000;
+/// Samples of a full link in the window before they may show more than was known.
+pub const CONGESTED_MIN: usize = 3;
 /// Windows in a row that must allow more before more is claimed.
 pub const GOOD_WINDOWS: u64 = 3;
 /// Age at which a claim is made again, in ms.
@@ -85,7 +89,8 @@ pub struct Estimator {
     prior_kbps: u64,
     now_ms: u64,
     samples: VecDeque<Sample>,
-    ceiling: Option<Ceiling>,
+    floor: Option<Measured>,
+    ceiling: Option<Measured>,
     claimed: Option<Claimed>,
     good: Option<Good>,
 }
@@ -97,11 +102,22 @@ struct Sample {
     limit: Limit,
 }
 
-/// What the link delivered when it was last full.
+/// A rate that was sustained, and when it was last seen to be.
 #[derive(Debug, Clone, Copy)]
-struct Ceiling {
+struct Measured {
     kbps: u64,
     at_ms: u64,
+}
+
+impl Measured {
+    /// What is left of it at `now_ms`: all of it while it is fresh, then less and less of it and more of `base_kbps`.
+    fn faded_to(self, base_kbps: u64, now_ms: u64) -> u64 {
+        let age_ms = now_ms.saturating_sub(self.at_ms);
+        let faded_ms = age_ms.saturating_sub(FRESH_MS).min(FADE_MS);
+        let part = |kbps: u64, ms: u64| u128::from(kbps) * u128::from(ms) / u128::from(FADE_MS);
+        let blend = part(self.kbps, FADE_MS - faded_ms) + part(base_kbps, faded_ms);
+        u64::try_from(blend).unwrap_or(u64::MAX)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +148,7 @@ impl Estimator {
             prior_kbps,
             now_ms: 0,
             samples: VecDeque::new(),
+            floor: None,
             ceiling: None,
             claimed: None,
             good: None,
@@ -141,16 +158,16 @@ impl Estimator {
     /// Takes what the transport delivered over its last interval.
     pub fn sample(&mut self, now_ms: u64, delivered_kbps: u64, limit: Limit) {
         self.advance(now_ms);
-        if limit == Limit::Congestion {
-            self.refute(delivered_kbps);
-        }
         if self.samples.len() == SAMPLES_MAX {
             self.samples.pop_front();
         }
-        self.samples.push_back(Sample { at_ms: self.now_ms, kbps: delivered_kbps, limit });
         if limit == Limit::Congestion {
-            let kbps = self.sustained(|sample| sample.limit == Limit::Congestion);
-            self.ceiling = Some(Ceiling { kbps, at_ms: self.now_ms });
+            self.refute(delivered_kbps);
+        }
+        self.samples.push_back(Sample { at_ms: self.now_ms, kbps: delivered_kbps, limit });
+        match limit {
+            Limit::Congestion => self.measure_ceiling(),
+            Limit::Application => self.measure_floor(),
         }
     }
 
@@ -171,14 +188,14 @@ impl Estimator {
 
     /// What counts as sustained at the last time that was told, in kbit/s.
     pub fn sustained_kbps(&self) -> u64 {
-        let floor = self.sustained(|_| true);
+        let floor = self.floor_kbps();
         let open = floor.max(self.prior_kbps);
-        let Some(ceiling) = self.ceiling else { return open };
-        let age_ms = self.now_ms.saturating_sub(ceiling.at_ms);
-        let faded_ms = age_ms.saturating_sub(CEILING_FRESH_MS).min(CEILING_FADE_MS);
-        let part = |kbps: u64, ms: u64| u128::from(kbps) * u128::from(ms) / u128::from(CEILING_FADE_MS);
-        let blend = part(ceiling.kbps, CEILING_FADE_MS - faded_ms) + part(open, faded_ms);
-        floor.max(u64::try_from(blend).unwrap_or(u64::MAX))
+        let measured = self.ceiling.map_or(open, |ceiling| ceiling.faded_to(open, self.now_ms));
+        floor.max(measured)
+    }
+
+    fn floor_kbps(&self) -> u64 {
+        self.floor.map_or(0, |floor| floor.faded_to(0, self.now_ms))
     }
 
     fn advance(&mut self, now_ms: u64) {
@@ -193,6 +210,26 @@ impl Estimator {
     fn refute(&mut self, delivered_kbps: u64) {
         let unlimited = self.samples.iter_mut().filter(|sample| sample.limit == Limit::Application);
         unlimited.for_each(|sample| sample.kbps = sample.kbps.min(delivered_kbps));
+        if let Some(floor) = &mut self.floor {
+            floor.kbps = floor.kbps.min(delivered_kbps);
+        }
+    }
+
+    fn measure_ceiling(&mut self) {
+        let is_congested = |sample: &Sample| sample.limit == Limit::Congestion;
+        let kbps = self.sustained(is_congested);
+        let enough = self.samples.iter().filter(|sample| is_congested(sample)).count() >= CONGESTED_MIN;
+        if enough || kbps <= self.sustained_kbps() {
+            self.ceiling = Some(Measured { kbps, at_ms: self.now_ms });
+        }
+    }
+
+    fn measure_floor(&mut self) {
+        let covered_ms = self.samples.front().map_or(0, |first| self.now_ms.saturating_sub(first.at_ms));
+        let kbps = self.sustained(|_| true);
+        if covered_ms >= COVERED_MS && kbps >= self.floor_kbps() {
+            self.floor = Some(Measured { kbps, at_ms: self.now_ms });
+        }
     }
 
     /// What all but a tenth of the chosen samples of the window reach.
