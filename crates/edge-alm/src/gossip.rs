@@ -67,7 +67,7 @@ struct Held {
 }
 
 impl<K: Copy + Ord> Spreader<K> {
-    /// Knows nothing and nobody. The seed is random and secret, so that nobody can tell beforehand whom a claim goes to.
+    /// Knows nothing and nobody. The seed is random and secret, so that nobody can tell whom a claim will go to.
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             seed,

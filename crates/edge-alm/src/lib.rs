@@ -1,11 +1,15 @@
-//! Reachability tracking and fan-out planning.
+//! The mesh: what relays can carry, who hears of it, whom a newcomer joins, who can be reached.
 //!
 //! Model: a [`reachability::Tracker`] keeps the outcomes of recent contacts for each peer and transport; a
 //! [`fanout::plan`] picks from a roster those that are worth sending to, and what it says depends on its arguments
-//! alone. Whether a peer is entitled to a stream is decided before it is planned for.
+//! alone. Whether a peer is entitled to a stream is decided before it is planned for. An [`estimate::Estimator`]
+//! turns deliveries into a claim, which is signed as an [`advert::Advert`]; neighbours pass it on as a
+//! [`gossip::Spreader`] says and keep it, verified, in an [`advert::Book`]; [`join::plan`] picks parents from what it
+//! says, and a relay holds itself to it in an [`admission::Ledger`].
 //!
 //! Laws: no clock, no randomness, no input or output; the order of a roster is kept; a peer that was not contacted
-//! lately is unknown, which is not the same as unreachable and is never planned for; every table has a named bound.
+//! lately is unknown, which is not the same as unreachable and is never planned for; a received advertisement is
+//! another type than a verified one; every table has a named bound.
 
 pub mod admission;
 pub mod advert;

@@ -121,10 +121,15 @@ fn a_matched_commitment_decides_alone() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0xad31), failure_persistence: None, ..Config::with_cases(256) })]
+    #![proptest_config(config())]
 
     #[test]
-    fn room_never_grows_with_subscribers(uplink in 0.0_f32..1e3, most in any::<u16>(), rate in 0.0_f32..50.0, n in 0..u16::MAX) {
+    fn room_never_grows_with_subscribers(
+        uplink in 0.0_f32..1e3,
+        most in any::<u16>(),
+        rate in 0.0_f32..50.0,
+        n in 0..u16::MAX,
+    ) {
         let said = capacity(uplink, most, Vec::new());
         prop_assert!(has_room_for(&said, rate, n) || !has_room_for(&said, rate, n + 1));
         prop_assert_eq!(has_room_for(&said, rate, n), has_room_for_substream(&said, &[1, 0], rate, n));
@@ -158,4 +163,8 @@ proptest! {
             }
         }
     }
+}
+
+fn config() -> Config {
+    Config { rng_seed: RngSeed::Fixed(0xad31), failure_persistence: None, ..Config::with_cases(256) }
 }

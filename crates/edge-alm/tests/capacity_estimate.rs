@@ -179,7 +179,7 @@ fn a_stream_has_layers_with_bitrates() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0xe571), failure_persistence: None, ..Config::with_cases(200) })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_claim_never_exceeds_three_quarters_of_what_was_delivered_or_answered_for(
@@ -200,7 +200,9 @@ proptest! {
     }
 
     #[test]
-    fn times_and_rates_of_any_size_are_taken(steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<bool>()), 0..50)) {
+    fn times_and_rates_of_any_size_are_taken(
+        steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<bool>()), 0..50),
+    ) {
         let mut it = estimator(u64::MAX);
         for (now_ms, kbps, full) in steps {
             it.sample(now_ms, kbps, if full { Limit::Congestion } else { Limit::Application });
@@ -219,4 +221,8 @@ fn more_samples_than_are_kept_push_the_oldest_out() {
         it.sample(1, 9_000, Limit::Congestion);
     }
     assert_eq!(it.sustained_kbps(), 9_000);
+}
+
+fn config() -> Config {
+    Config { rng_seed: RngSeed::Fixed(0xe571), failure_persistence: None, ..Config::with_cases(200) }
 }

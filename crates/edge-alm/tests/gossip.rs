@@ -152,7 +152,7 @@ fn a_claim_reaches_a_mesh_of_two_hundred_with_few_copies() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0x905), failure_persistence: None, ..Config::with_cases(128) })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_newest_of_each_key_is_held_whatever_the_order(said in prop::collection::vec((0..8_u64, 0..20_u64), 0..80)) {
@@ -172,4 +172,8 @@ proptest! {
         held.sort_unstable();
         prop_assert_eq!(held, newest.into_iter().collect::<Vec<_>>());
     }
+}
+
+fn config() -> Config {
+    Config { rng_seed: RngSeed::Fixed(0x905), failure_persistence: None, ..Config::with_cases(128) }
 }

@@ -74,7 +74,7 @@ fn an_unknown_or_senseless_reachability_is_out() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0x5ca1), failure_persistence: None, ..Config::with_cases(256) })]
+    #![proptest_config(config())]
 
     #[test]
     fn depth_is_the_least_that_reaches(fanout in 1..40_u64, nodes in 1..200_000_u64) {
@@ -125,4 +125,8 @@ proptest! {
             }
         }
     }
+}
+
+fn config() -> Config {
+    Config { rng_seed: RngSeed::Fixed(0x5ca1), failure_persistence: None, ..Config::with_cases(256) }
 }

@@ -74,13 +74,19 @@ fn no_two_paths_of_a_stream_share_a_stream_id() {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0x5b57), failure_persistence: None, ..Config::with_cases(256) })]
+    #![proptest_config(config())]
 
     #[test]
-    fn disjoint_agrees_with_comparing_all_pairs(all in prop::collection::vec(prop::collection::vec(0..2_u8, 0..5), 0..6)) {
+    fn disjoint_agrees_with_comparing_all_pairs(
+        all in prop::collection::vec(prop::collection::vec(0..2_u8, 0..5), 0..6),
+    ) {
         let paths: Vec<SubStreamPath> = all.iter().map(|sides| path(sides)).collect();
         let overlap = (0..all.len())
             .any(|a| (0..all.len()).any(|b| a != b && all[b].starts_with(&all[a])));
         prop_assert_eq!(check_disjoint(&paths).is_err(), overlap);
     }
+}
+
+fn config() -> Config {
+    Config { rng_seed: RngSeed::Fixed(0x5b57), failure_persistence: None, ..Config::with_cases(256) }
 }
