@@ -1,5 +1,6 @@
 //! The targets, one module a crate.
 
+mod alm;
 mod codec;
 mod conformance;
 mod container;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<Target> {
         wire::TARGETS,
         identity::TARGETS,
         link::TARGETS,
+        alm::TARGETS,
         group::TARGETS,
         net::TARGETS,
         codec::TARGETS,
