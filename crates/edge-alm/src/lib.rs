@@ -18,6 +18,7 @@ pub mod estimate;
 pub mod fanout;
 pub mod gossip;
 pub mod join;
+pub mod mesh;
 pub mod path;
 pub mod reachability;
 mod recent;
