@@ -17,6 +17,7 @@ mod bucket;
 pub mod estimate;
 pub mod fanout;
 pub mod gossip;
+pub mod heal;
 pub mod join;
 pub mod mesh;
 pub mod path;
