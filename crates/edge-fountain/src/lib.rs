@@ -1,1 +1,11 @@
-//! RaptorQ (RFC 6330): content symbols, and protection of live messages.
+//! RaptorQ (RFC 6330): protection of live messages on one hop, and content symbols that distinct holders keep.
+//!
+//! Model: a block of `n` source symbols of `T` bytes gives any number of repair symbols, and any `n + 1` distinct ones
+//! give the block back (`n` do in 99.5 of 100 cases; all `n` source symbols always do, without any arithmetic).
+//! [`live`] frames symbols as datagrams of one hop.
+//!
+//! Laws: sizes are checked against named bounds before anything is allocated or handed to the codec; symbols that a
+//! peer made up end in a typed error or in nothing, never in a panic; the same block gives the same symbols everywhere.
+
+mod block;
+pub mod live;
