@@ -18,6 +18,11 @@ pub fn unix_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// Milliseconds since 1970 by the wall clock.
+pub fn unix_ms() -> u64 {
+    unix_us() / 1_000
+}
+
 /// Seconds since 1970 by the wall clock.
 pub fn unix_s() -> u64 {
     unix_us() / 1_000_000

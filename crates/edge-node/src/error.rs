@@ -18,6 +18,15 @@ pub enum Error {
         #[source]
         source: edge_net::Error,
     },
+    /// An address of the ticket or of an offer does not answer.
+    #[error("{hop} does not answer: is it running, and not behind a firewall?")]
+    Silent {
+        /// The address tried.
+        hop: String,
+    },
+    /// This node ended the link.
+    #[error("the link was ended from here")]
+    Ended,
     /// The session broke.
     #[error("the link to the parent broke")]
     Session(#[from] edge_net::Error),

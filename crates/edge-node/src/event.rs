@@ -23,7 +23,7 @@ pub enum Event {
         /// Ticket without a join secret, for relays and `--via`.
         relay_ticket: Option<String>,
     },
-    /// A parent granted the subscription.
+    /// The node follows this parent from now on, or its way to the publisher is another one.
     Connected {
         /// Parent's identity name.
         parent: String,
@@ -31,6 +31,15 @@ pub enum Event {
         fingerprint: String,
         /// Links between the publisher and this node.
         depth: usize,
+        /// What led to it.
+        why: String,
+    },
+    /// A parent was found to do harm, and is avoided.
+    Accused {
+        /// Its fingerprint.
+        parent: String,
+        /// What it did.
+        misdeed: String,
     },
     /// The parent is gone; the node tries to come back.
     Disconnected {
@@ -109,6 +118,33 @@ pub enum Stats {
     Outsider(OutsiderStats),
 }
 
+/// How a node is connected upward, and why so.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UplinkStats {
+    /// Fingerprint of the parent that is followed.
+    pub parent: Option<String>,
+    /// Fingerprint of the parent that stands by with the base layer.
+    pub standby: Option<String>,
+    /// Links between the publisher and this node.
+    pub depth: usize,
+    /// Round-trip time to the parent, milliseconds.
+    pub rtt_ms: f64,
+    /// Highest (spatial, temporal) layer asked for.
+    pub layers: (u8, u8),
+    /// Why these layers.
+    pub why: String,
+    /// Silence after which the parent counts as dead, milliseconds; learned from its rhythm.
+    pub silence_ms: u64,
+    /// Changes of the parent by choice.
+    pub switches: u64,
+    /// Changes of the parent because it died, fell silent or did harm.
+    pub heals: u64,
+    /// Chunks that came a second time.
+    pub duplicates: u64,
+    /// Chunks that were not from the publisher.
+    pub forgeries: u64,
+}
+
 /// Counters of a publisher.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PublishStats {
@@ -151,6 +187,9 @@ pub struct RelayStats {
     pub opened_inner: bool,
     /// Children fed now.
     pub children: usize,
+    /// The way up.
+    #[serde(default)]
+    pub uplink: Box<UplinkStats>,
     /// Processor seconds of this process.
     pub cpu_s: f64,
     /// Resident memory in KiB.
@@ -200,6 +239,12 @@ pub struct WatchStats {
     pub epochs: u64,
     /// Frames lost within one second around a change of epoch.
     pub frames_lost_across_rekey: u64,
+    /// The way up.
+    #[serde(default)]
+    pub uplink: Box<UplinkStats>,
+    /// Children fed now, for a viewer that carries for others.
+    #[serde(default)]
+    pub children: usize,
     /// Processor seconds of this process.
     pub cpu_s: f64,
 }

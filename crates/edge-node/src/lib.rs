@@ -2,7 +2,8 @@
 //!
 //! Model: one process plays one role. A [`publisher`] captures, encodes, seals and keeps the group; a [`relay`] carries
 //! sealed chunks and holds no group key; a [`viewer`] joins the group, opens and decodes. All three feed children
-//! through the same [`hub`] and reach their parent through the same [`uplink`].
+//! through the same [`hub`], reach their parents through the same [`uplink`], and hear through their [`neighbours`] who
+//! else is [`offering`] to carry the stream.
 //!
 //! Laws: protocol rules live in the cores, not here; codec work runs on threads of its own, never on the network's;
 //! every queue between tasks is bounded; a child that does not read loses its own media and nobody else's.
@@ -13,6 +14,8 @@ pub mod description;
 pub mod event;
 pub mod hub;
 pub mod metrics;
+pub mod neighbours;
+pub mod offering;
 pub mod outsider;
 pub mod process;
 pub mod publisher;

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use edge_alm::mesh::Opens;
 use edge_crypto::random::System;
 use edge_crypto::{Random, Secret, hash};
 use edge_group::PendingJoin;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::admission::{Keys, Reply, Request};
 use crate::event::{Event, OutsiderStats, Reporter, Stats};
 use crate::ticket::Ticket;
-use crate::uplink::{Handler, MAX_OUTGOING, Uplink};
+use crate::uplink::{Gauge, Handler, Layers, MAX_OUTGOING, Taken, Uplink};
 use crate::{Error, Shutdown, clock};
 
 /// Chunks between two reports.
@@ -47,8 +48,17 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let _ = up.send(Message::Up { stream: ticket.stream, from: own, body }).await;
     let stats = Arc::new(Mutex::new(OutsiderStats { admission: "no answer".into(), ..OutsiderStats::default() }));
     let mut outsider = Outsider { own, keys, stats: stats.clone(), reporter: reporter.clone(), forged: forged_keys() };
-    let uplink =
-        Uplink { endpoint: endpoint.clone(), own, stream: ticket.stream, hops: ticket.hops, policy: Policy::UNCAPPED };
+    let uplink = Uplink {
+        endpoint: endpoint.clone(),
+        own,
+        stream: ticket.stream,
+        publisher: ticket.publisher,
+        hops: ticket.hops,
+        layers: Layers::UpTo(Policy::UNCAPPED),
+        opens: Opens::OuterOnly,
+        mesh: None,
+        gauge: Gauge::default(),
+    };
     let outcome = uplink.run(&mut outsider, outgoing, shutdown).await;
     let last = lock(&stats).clone();
     reporter.send_last(Event::Stats(Stats::Outsider(last))).await;
@@ -81,16 +91,17 @@ impl Outsider {
 }
 
 impl Handler for Outsider {
-    fn connected(&mut self, session: &Session, chain: &[Fingerprint]) {
+    fn connected(&mut self, session: &Session, chain: &[Fingerprint], why: &str) {
         let parent = session.peer();
         self.reporter.send(Event::Connected {
             parent: parent.key_id().to_string(),
             fingerprint: parent.fingerprint().to_string(),
             depth: chain.len(),
+            why: why.to_owned(),
         });
     }
 
-    fn media(&mut self, chunk: InnerSealed, _hint: Hint) {
+    fn media(&mut self, chunk: InnerSealed, _hint: Hint) -> Taken {
         let opened = self.opens(&chunk);
         let mut stats = lock(&self.stats);
         stats.chunks_offered += 1;
@@ -99,6 +110,8 @@ impl Handler for Outsider {
         if stats.chunks_offered.is_multiple_of(REPORT_EVERY) {
             self.reporter.send(Event::Stats(Stats::Outsider(stats.clone())));
         }
+        // To an outsider every chunk looks alike.
+        Taken::Good { age_ms: None }
     }
 
     fn refused(&mut self) {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use edge_alm::mesh::Opens;
 use edge_identity::bundle::KeyBundle;
 use edge_net::{Endpoint, Limits, Session};
 use edge_wire::chunk::InnerSealed;
@@ -16,9 +17,11 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::event::{Event, RelayStats, Reporter, Stats};
-use crate::hub::{Hub, Upward};
+use crate::hub::{self, Ending, Hub, Room, Upward};
+use crate::neighbours::Neighbours;
+use crate::offering::Offering;
 use crate::ticket::Ticket;
-use crate::uplink::{Handler, MAX_OUTGOING, Uplink};
+use crate::uplink::{Company, Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken, Uplink};
 use crate::{Error, Shutdown, process};
 
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -35,15 +38,26 @@ pub struct Options {
     pub advertise: Vec<SocketAddr>,
     /// What to carry, and from whom. A join secret in it is dropped unused.
     pub ticket: Ticket,
+    /// Who may become a parent.
+    pub parents: Parents,
+    /// How much to carry at most.
+    pub room: Room,
 }
 
 /// Carries the stream until it is over or `shutdown`.
 pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Result<(), Error> {
-    let Options { bundle, listen, advertise, ticket } = options;
+    let Options { bundle, listen, advertise, ticket, parents, room } = options;
     let ticket = ticket.for_relays();
     let endpoint = Arc::new(Endpoint::bind(bundle.clone(), listen, &Limits::default())?);
-    let (hub, wishes) = Hub::new(ticket.stream, edge_relay::Limits::default(), reporter.clone())?;
     let hops = crate::ticket::own_hops(&bundle, endpoint.local_addr()?, &advertise);
+    let (neighbours, offers) = Neighbours::new(ticket.stream, bundle.fingerprint());
+    let (hub, wishes) = Hub::new(hub::Settings {
+        stream: ticket.stream,
+        limits: edge_relay::Limits::default(),
+        room,
+        neighbours: Some(neighbours.clone()),
+        reporter: reporter.clone(),
+    })?;
     let offered = Ticket { hops: hops.clone(), ..ticket.for_relays() };
     reporter.send(Event::Ready {
         role: "relay".into(),
@@ -53,21 +67,33 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
         ticket: None,
         relay_ticket: Some(offered.to_text().to_string()),
     });
-    let accepting = tokio::spawn(hub.clone().accept(endpoint.clone()));
     let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
-    let asking = tokio::spawn(ask(wishes, up, ticket.stream));
     let received = Arc::new(AtomicU64::new(0));
-    let reporting = tokio::spawn(report(hub.clone(), received.clone(), reporter.clone()));
+    let gauge = Gauge::default();
     let own = bundle.fingerprint();
-    let uplink =
-        Uplink { endpoint: endpoint.clone(), own, stream: ticket.stream, hops: ticket.hops, policy: Policy::UNCAPPED };
+    let offering = Offering { bundle, hops, hub: hub.clone(), neighbours: neighbours.clone(), room };
+    let tasks = [
+        tokio::spawn(hub.clone().accept(endpoint.clone())),
+        tokio::spawn(ask(wishes, up, ticket.stream)),
+        tokio::spawn(report(hub.clone(), received.clone(), gauge.clone(), reporter.clone())),
+        tokio::spawn(offering.run()),
+    ];
+    let uplink = Uplink {
+        endpoint: endpoint.clone(),
+        own,
+        stream: ticket.stream,
+        publisher: ticket.publisher,
+        hops: ticket.hops,
+        layers: Layers::UpTo(Policy::UNCAPPED),
+        opens: Opens::OuterOnly,
+        mesh: (parents == Parents::Any).then_some(Company { neighbours, offers }),
+        gauge: gauge.clone(),
+    };
     let mut carrier = Carrier { hub: hub.clone(), own, received: received.clone(), reporter: reporter.clone() };
-    let outcome = uplink.run(&mut carrier, outgoing, shutdown).await;
-    hub.finish(FAREWELL).await;
-    for task in [accepting, asking, reporting] {
-        task.abort();
-    }
-    reporter.send_last(Event::Stats(Stats::Relay(stats(&hub, &received)))).await;
+    let outcome = uplink.run(&mut carrier, outgoing, shutdown.clone()).await;
+    hub.finish(ending(&outcome, &shutdown), FAREWELL).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    reporter.send_last(Event::Stats(Stats::Relay(stats(&hub, &received, &gauge)))).await;
     let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
     reporter.send_last(Event::Done { reason }).await;
     endpoint.close(edge_net::CloseCode::DONE, "the relay ended");
@@ -75,8 +101,20 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     outcome
 }
 
+/// Whether the end of the way up is the end of the stream.
+fn ending(outcome: &Result<(), Error>, shutdown: &Shutdown) -> Ending {
+    match outcome.is_ok() && !*shutdown.borrow() {
+        true => Ending::StreamOver,
+        false => Ending::Leaving,
+    }
+}
+
 /// Passes what children want on to the parent.
-async fn ask(mut wishes: mpsc::Receiver<Upward>, up: mpsc::Sender<Message>, stream: edge_wire::id::StreamId) {
+pub(crate) async fn ask(
+    mut wishes: mpsc::Receiver<Upward>,
+    up: mpsc::Sender<Message>,
+    stream: edge_wire::id::StreamId,
+) {
     while let Some(wish) = wishes.recv().await {
         if up.send(wish.into_message(stream)).await.is_err() {
             return;
@@ -84,16 +122,16 @@ async fn ask(mut wishes: mpsc::Receiver<Upward>, up: mpsc::Sender<Message>, stre
     }
 }
 
-async fn report(hub: Hub, received: Arc<AtomicU64>, reporter: Reporter) {
+async fn report(hub: Hub, received: Arc<AtomicU64>, gauge: Gauge, reporter: Reporter) {
     let mut ticks = interval(REPORT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        reporter.send(Event::Stats(Stats::Relay(stats(&hub, &received))));
+        reporter.send(Event::Stats(Stats::Relay(stats(&hub, &received, &gauge))));
     }
 }
 
-fn stats(hub: &Hub, received: &AtomicU64) -> RelayStats {
+fn stats(hub: &Hub, received: &AtomicU64, gauge: &Gauge) -> RelayStats {
     let counters = hub.counters();
     RelayStats {
         chunks_received: received.load(Ordering::Relaxed),
@@ -103,6 +141,7 @@ fn stats(hub: &Hub, received: &AtomicU64) -> RelayStats {
         chunks_refused: counters.refused,
         opened_inner: edge_seal::EpochDek::ever_held(),
         children: hub.children(),
+        uplink: Box::new(gauge.stats()),
         cpu_s: process::cpu_s(),
         rss_kib: process::rss_kib(),
     }
@@ -117,19 +156,21 @@ struct Carrier {
 }
 
 impl Handler for Carrier {
-    fn connected(&mut self, session: &Session, chain: &[Fingerprint]) {
+    fn connected(&mut self, session: &Session, chain: &[Fingerprint], why: &str) {
         self.hub.set_chain([chain, &[self.own]].concat());
         let parent = session.peer();
         self.reporter.send(Event::Connected {
             parent: parent.key_id().to_string(),
             fingerprint: parent.fingerprint().to_string(),
             depth: chain.len(),
+            why: why.to_owned(),
         });
     }
 
-    fn media(&mut self, chunk: InnerSealed, hint: Hint) {
+    fn media(&mut self, chunk: InnerSealed, hint: Hint) -> Taken {
         self.received.fetch_add(1, Ordering::Relaxed);
         self.hub.forward(chunk, hint);
+        Taken::Good { age_ms: None }
     }
 
     fn refused(&mut self) {
@@ -140,6 +181,10 @@ impl Handler for Carrier {
         if !matches!(message, Message::Ended { .. }) {
             self.hub.carry(&message);
         }
+    }
+
+    fn accused(&mut self, parent: Fingerprint, misdeed: &str) {
+        self.reporter.send(Event::Accused { parent: parent.to_string(), misdeed: misdeed.to_owned() });
     }
 
     fn disconnected(&mut self, reason: &Error) {

@@ -1,150 +1,17 @@
 //! A publisher, two tiers of relays and viewers on real sockets: what is published is seen, and only by members.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code, unreachable_pub)]
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+mod common;
 
+use common::{Node, PATIENCE, bundle, carry, publish, publish_as, publish_with, tickets, view, view_with};
 use edge_codec::container::wav;
-use edge_codec::video::Mode;
-use edge_crypto::random::System;
-use edge_identity::bundle::KeyBundle;
 use edge_node::admission::Refusal;
-use edge_node::event::{Event, OutsiderStats, RelayStats, Reporter, Stats, WatchStats};
-use edge_node::publisher::{Command, Repeat, Source};
+use edge_node::event::{Event, OutsiderStats, RelayStats, Stats, WatchStats};
+use edge_node::publisher::{Command, Source};
 use edge_node::ticket::Ticket;
-use edge_node::{Error, outsider, publisher, relay, viewer};
-use edge_wire::id::KeyId;
+use edge_node::uplink::Layers;
+use edge_node::{Error, outsider, viewer};
 use edge_wire::layer::Policy;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-
-/// Longest time any step may take; far above what it needs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn bundle(name: &str) -> Arc<KeyBundle> {
-    Arc::new(KeyBundle::generate(Some(KeyId::new(name).unwrap()), &mut System).unwrap())
-}
-
-fn loopback() -> SocketAddr {
-    "127.0.0.1:0".parse().unwrap()
-}
-
-/// One running role and what it reports.
-struct Node {
-    events: mpsc::Receiver<Event>,
-    seen: VecDeque<Event>,
-    task: JoinHandle<Result<(), Error>>,
-    commands: Option<mpsc::Sender<Command>>,
-    stop: watch::Sender<bool>,
-}
-
-impl Node {
-    fn start<F>(role: impl FnOnce(Reporter, watch::Receiver<bool>) -> F) -> Self
-    where
-        F: Future<Output = Result<(), Error>> + Send + 'static,
-    {
-        let (reporter, events) = Reporter::channel();
-        let (stop, shutdown) = watch::channel(false);
-        let task = tokio::spawn(role(reporter, shutdown));
-        Self { events, seen: VecDeque::new(), task, commands: None, stop }
-    }
-
-    /// Waits for the event that `pick` wants; the others are kept.
-    async fn wait<T>(&mut self, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
-        loop {
-            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("in time").expect("an event");
-            let picked = pick(&event);
-            self.seen.push_back(event);
-            if let Some(picked) = picked {
-                return picked;
-            }
-        }
-    }
-
-    /// Waits for the end; the last counters and every event.
-    async fn finish(mut self) -> (Stats, Vec<Event>) {
-        self.wait(|event| matches!(event, Event::Done { .. }).then_some(())).await;
-        tokio::time::timeout(PATIENCE, self.task).await.expect("in time").expect("no panic").expect("no error");
-        let last = self.seen.iter().rev().find_map(|event| match event {
-            Event::Stats(stats) => Some(stats.clone()),
-            _ => None,
-        });
-        (last.expect("counters"), self.seen.into())
-    }
-}
-
-fn publish(seconds: u64, wait_for: usize) -> Node {
-    publish_as(bundle("publisher"), seconds, wait_for, None)
-}
-
-fn publish_as(bundle: Arc<KeyBundle>, seconds: u64, wait_for: usize, state: Option<PathBuf>) -> Node {
-    publish_with(bundle, seconds, wait_for, |options| options.state = state)
-}
-
-fn publish_with(
-    bundle: Arc<KeyBundle>,
-    seconds: u64,
-    wait_for: usize,
-    change: impl FnOnce(&mut publisher::Options),
-) -> Node {
-    let mut options = publisher::Options {
-        bundle,
-        listen: loopback(),
-        advertise: Vec::new(),
-        source: Source::Pattern { width: 320, height: 180, rate: (30, 1) },
-        audio: None,
-        mode: Some(Mode::L3T3),
-        bitrate_kbps: Some(400),
-        duration: Some(Duration::from_secs(seconds)),
-        repeat: Repeat::Once,
-        wait_for,
-        state: None,
-    };
-    change(&mut options);
-    let (commands, orders) = mpsc::channel(8);
-    let mut node = Node::start(|reporter, shutdown| publisher::run(options, orders, reporter, shutdown));
-    node.commands = Some(commands);
-    node
-}
-
-fn carry(name: &str, ticket: &str) -> Node {
-    let ticket = ticket.parse().unwrap();
-    let options = relay::Options { bundle: bundle(name), listen: loopback(), advertise: Vec::new(), ticket };
-    Node::start(|reporter, shutdown| relay::run(options, reporter, shutdown))
-}
-
-fn view(name: &str, ticket: &str, via: &str) -> Node {
-    view_with(name, ticket, via, |_| {})
-}
-
-fn view_with(name: &str, ticket: &str, via: &str, change: impl FnOnce(&mut viewer::Options)) -> Node {
-    let via: Ticket = via.parse().unwrap();
-    let mut options = viewer::Options {
-        bundle: bundle(name),
-        ticket: ticket.parse().unwrap(),
-        via: via.hops,
-        policy: Policy::UNCAPPED,
-        out: None,
-        picture: None,
-        trace: None,
-        after_removal: viewer::AfterRemoval::End,
-    };
-    change(&mut options);
-    Node::start(|reporter, shutdown| viewer::run(options, reporter, shutdown))
-}
-
-async fn tickets(node: &mut Node) -> (String, String) {
-    node.wait(|event| match event {
-        Event::Ready { ticket, relay_ticket, .. } => {
-            Some((ticket.clone().unwrap_or_default(), relay_ticket.clone().unwrap_or_default()))
-        }
-        _ => None,
-    })
-    .await
-}
 
 async fn two_tiers(ticket: &str) -> (Node, Node, String) {
     let mut first = carry("relay-1", ticket);
@@ -270,7 +137,7 @@ async fn a_viewer_that_asks_for_the_base_gets_only_the_base() {
     let (ticket, relay_ticket) = tickets(&mut publisher).await;
     let mut relay = carry("relay", &relay_ticket);
     let (_, via) = tickets(&mut relay).await;
-    let viewer = view_with("dot", &ticket, &via, |options| options.policy = Policy::BLINKING_DOT);
+    let viewer = view_with("dot", &ticket, &via, |options| options.layers = Layers::UpTo(Policy::BLINKING_DOT));
     let seen = watched(viewer.finish().await.0);
     assert_eq!(seen.layers_received[1..], [0, 0], "{seen:?}");
     assert!(seen.frames_decoded >= 20, "{seen:?}");

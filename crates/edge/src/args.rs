@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use edge_codec::video::Mode;
+use edge_node::hub::Room;
 use edge_node::publisher::Source;
 use edge_node::ticket::Ticket;
 use edge_node::viewer::AfterRemoval;
@@ -59,6 +60,7 @@ const RELAY_HELP: &str = "Example:
 
 const WATCH_HELP: &str = "Examples:
   edge watch TICKET --stats --picture last.png
+  edge watch TICKET --relay --uplink 20
   edge watch TICKET --via RELAY_TICKET --layers 1,2,0 --out talk.webm
   edge watch TICKET --out - | ffplay -";
 
@@ -67,6 +69,7 @@ const DEMO_HELP: &str = "Exit code 1 when a check fails.
 Examples:
   edge demo
   edge demo --relays 4 --viewers 6 --seconds 60 --json numbers.json
+  edge demo --churn
   edge demo --input talk.y4m --report my-report";
 
 #[derive(Debug, Subcommand)]
@@ -196,6 +199,24 @@ pub(crate) struct Identity {
     pub(crate) ephemeral: bool,
 }
 
+/// How much a peer gives away.
+#[derive(Debug, Args)]
+pub(crate) struct Carry {
+    /// Media for all children together, in Mbit/s; what is offered is measured below this.
+    #[arg(long, value_name = "MBITS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    uplink: u32,
+    /// Children at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_children: u16,
+}
+
+impl Carry {
+    /// The same for a hub.
+    pub(crate) fn room(&self) -> Room {
+        Room { uplink_kbps: self.uplink.saturating_mul(1000), children_max: self.max_children }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
     /// `pattern`, `pattern:WIDTHxHEIGHT@FPS`, a file (Y4M, IVF, WebM, MP4 with AV1), or `-` for a pipe.
@@ -219,6 +240,8 @@ pub(crate) struct Publish {
     /// Address to put into tickets; repeatable.
     #[arg(long)]
     pub(crate) advertise: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) carry: Carry,
     /// Stop after this many seconds of media.
     #[arg(long)]
     pub(crate) duration: Option<f64>,
@@ -263,9 +286,14 @@ pub(crate) struct Relay {
     /// Address to listen on.
     #[arg(long, default_value = "0.0.0.0:0")]
     pub(crate) listen: SocketAddr,
-    /// Address to put into the ticket; repeatable.
+    /// Address to put into the ticket and to offer; repeatable.
     #[arg(long)]
     pub(crate) advertise: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) carry: Carry,
+    /// Take no parents but the peers of the ticket.
+    #[arg(long)]
+    pub(crate) fixed: bool,
     #[command(flatten)]
     pub(crate) identity: Identity,
     /// Serve Prometheus metrics here.
@@ -279,12 +307,29 @@ pub(crate) struct Relay {
 pub(crate) struct Watch {
     /// A viewer's ticket.
     pub(crate) ticket: String,
-    /// Relay ticket of a peer to watch through; repeatable.
+    /// Relay ticket of a peer to watch through, and no other; repeatable.
     #[arg(long)]
     pub(crate) via: Vec<String>,
-    /// Highest layers: SPATIAL,TEMPORAL,QUALITY.
+    /// Take no parents but the peers of the ticket.
+    #[arg(long)]
+    pub(crate) fixed: bool,
+    /// Carry the stream for others too.
+    #[arg(long)]
+    pub(crate) relay: bool,
+    /// With --relay: address to listen on.
+    #[arg(long, default_value = "0.0.0.0:0", requires = "relay")]
+    pub(crate) listen: SocketAddr,
+    /// With --relay: address to offer; repeatable.
+    #[arg(long, requires = "relay")]
+    pub(crate) advertise: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) carry: Carry,
+    /// Highest layers: SPATIAL,TEMPORAL,QUALITY. Fewer come when the link is too slow.
     #[arg(long, value_parser = policy, default_value = "255,255,255")]
     pub(crate) layers: Policy,
+    /// Ask for exactly these layers, however slow the link.
+    #[arg(long)]
+    pub(crate) pin_layers: bool,
     /// Recording: .webm, .ivf, .y4m, .wav, or `-` for WebM on standard output.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
@@ -339,14 +384,17 @@ pub(crate) struct Outsider {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Relays, spread over two tiers.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(2..=32))]
+    /// Let a mesh build itself, kill its relays under load, and judge how the pictures went on.
+    #[arg(long)]
+    pub(crate) churn: bool,
+    /// Relays, spread over two tiers; with --churn, those alive at any time.
+    #[arg(long, default_value_t = 2, default_value_if("churn", "true", "4"), value_parser = clap::value_parser!(u16).range(2..=32))]
     pub(crate) relays: u16,
     /// Viewers behind the second tier, besides the late, the removed and the direct one.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 3, default_value_if("churn", "true", "8"), value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) viewers: u16,
     /// Seconds of media.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(5..=3600))]
+    #[arg(long, default_value_t = 20, default_value_if("churn", "true", "60"), value_parser = clap::value_parser!(u16).range(5..=3600))]
     pub(crate) seconds: u16,
     /// Your own video instead of the test pattern.
     #[arg(long)]

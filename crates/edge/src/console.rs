@@ -124,7 +124,10 @@ fn readable(event: &Event, stats: ShowStats) -> Option<String> {
             }));
             text
         }
-        Event::Connected { parent, depth, .. } => format!("connected to {parent}, {depth} link(s) from the publisher"),
+        Event::Connected { parent, depth, why, .. } => {
+            format!("follows {parent} ({why}), {depth} link(s) from the publisher")
+        }
+        Event::Accused { parent, misdeed } => format!("{parent} is avoided from now on: {misdeed}"),
         Event::Disconnected { reason } => format!("the parent is gone ({reason}); looking for it again"),
         Event::Child { key_id, present: true } => format!("{key_id} is fed from here"),
         Event::Child { key_id, present: false } => format!("{key_id} left"),

@@ -10,6 +10,7 @@ use edge_node::event::{Event, Reporter};
 use edge_node::metrics::{self, Metrics};
 use edge_node::publisher::{Command, Repeat, Source};
 use edge_node::ticket::Ticket;
+use edge_node::uplink::{Layers, Parents};
 use edge_node::{Error, Shutdown, outsider, publisher, relay, viewer};
 use tokio::sync::{mpsc, watch};
 
@@ -41,6 +42,7 @@ pub(crate) fn publish(publish: args::Publish, console: &Console) -> Result<ExitC
         duration: publish.duration.map(Duration::try_from_secs_f64).transpose()?,
         repeat: if publish.repeat { Repeat::Forever } else { Repeat::Once },
         wait_for: publish.wait_for,
+        room: publish.carry.room(),
         state: publish.state,
     };
     let (commands, orders) = mpsc::channel(MAX_COMMANDS);
@@ -58,6 +60,8 @@ pub(crate) fn relay(relay: args::Relay, console: &Console) -> Result<ExitCode, F
         bundle: keys::identity(&relay.identity, console)?,
         listen: relay.listen,
         advertise: relay.advertise,
+        parents: parents(relay.fixed),
+        room: relay.carry.room(),
     };
     let shown = Shown { console: console.clone(), stats: ShowStats::Hidden, status: None, metrics: relay.metrics };
     play(shown, |reporter, shutdown| relay::run(options, reporter, shutdown))
@@ -72,11 +76,18 @@ pub(crate) fn watch(watch: args::Watch, console: &Console) -> Result<ExitCode, F
     if via.iter().any(|via| via.stream != wanted.stream) {
         return Err("--via: that ticket is for another stream".into());
     }
+    let serve = watch.relay.then(|| viewer::Serve {
+        listen: watch.listen,
+        advertise: watch.advertise,
+        room: watch.carry.room(),
+    });
     let options = viewer::Options {
         bundle: keys::identity(&watch.identity, &console)?,
         ticket: wanted,
+        parents: parents(watch.fixed || !via.is_empty()),
         via: via.into_iter().flat_map(|via| via.hops).collect(),
-        policy: watch.layers,
+        serve,
+        layers: if watch.pin_layers { Layers::Pinned(watch.layers) } else { Layers::UpTo(watch.layers) },
         out: watch.out,
         picture: watch.picture,
         trace: watch.trace,
@@ -84,7 +95,7 @@ pub(crate) fn watch(watch: args::Watch, console: &Console) -> Result<ExitCode, F
     };
     let stats = if watch.stats { ShowStats::Each } else { ShowStats::Hidden };
     let live = watch.stats && console.is_terminal() && !console.is_json();
-    let status = live.then(|| Status::new(watch.layers));
+    let status = live.then(Status::default);
     let shown = Shown { console, stats, status, metrics: watch.metrics };
     play(shown, |reporter, shutdown| viewer::run(options, reporter, shutdown))
 }
@@ -97,6 +108,10 @@ pub(crate) fn outsider(outsider: &args::Outsider, console: &Console) -> Result<E
     };
     let shown = Shown { console: console.clone(), stats: ShowStats::Each, status: None, metrics: None };
     play(shown, |reporter, shutdown| outsider::run(options, reporter, shutdown))
+}
+
+fn parents(fixed: bool) -> Parents {
+    if fixed { Parents::Fixed } else { Parents::Any }
 }
 
 /// How a role's reports are shown.

@@ -1,25 +1,18 @@
 //! The line that changes in place while a stream is watched.
 
 use edge_node::event::{Event, Stats, WatchStats};
-use edge_wire::layer::Policy;
 
 /// Goes back to the line's start and wipes it.
 const WIPE: &str = "\r\x1b[2K";
 
 /// What the line was last told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Status {
-    policy: Policy,
     safety_code: Option<String>,
     line: Option<String>,
 }
 
 impl Status {
-    /// A line for a viewer that asked for `policy`.
-    pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, safety_code: None, line: None }
-    }
-
     /// Takes an event in and tells whether the line itself shows it.
     pub(crate) fn takes(&mut self, event: &Event) -> bool {
         match event {
@@ -51,12 +44,16 @@ impl Status {
 
     fn render(&self, stats: &WatchStats) -> String {
         let (spatial, temporal) = stats.top_layer;
-        let capped = spatial >= self.policy.max_spatial || temporal >= self.policy.max_temporal;
-        let why = if capped { "as asked for" } else { "all that comes" };
+        let why = &stats.uplink.why;
         let code = self.safety_code.as_deref().unwrap_or("-");
         format!(
-            "S{spatial}T{temporal} ({why}) · p50 {:.0} p95 {:.0} ms · {} pictures, {} lost · epoch {} · {code}",
-            stats.latency_ms.p50, stats.latency_ms.p95, stats.frames_decoded, stats.base_frames_lost, stats.epoch
+            "S{spatial}T{temporal} ({why}) · depth {} · p50 {:.0} p95 {:.0} ms · {} pictures, {} lost · epoch {} · {code}",
+            stats.uplink.depth,
+            stats.latency_ms.p50,
+            stats.latency_ms.p95,
+            stats.frames_decoded,
+            stats.base_frames_lost,
+            stats.epoch
         )
     }
 }

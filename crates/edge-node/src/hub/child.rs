@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use edge_net::delivery::{self, Kind};
 use edge_net::{CloseCode, Error, Session};
 use edge_relay::{Handle, Start, Subscription, Transmit};
 use edge_wire::control::{MAX_CHAIN, MAX_DETAIL, Message, Refusal};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
+use edge_wire::link::Hint;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 use super::allowance::Allowance;
 use super::{Hub, Seat, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
+use crate::neighbours::Neighbours;
 
 /// Priorities on one link: sound, then key frames, then lower layers.
 const AUDIO: i32 = 300;
@@ -25,7 +28,10 @@ const BASE: i32 = 100;
 /// Serves a child until its link ends.
 pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
     let peer = session.peer().fingerprint();
-    let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial, subscribed: false });
+    let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial, subscribed: None });
+    if let Some(neighbours) = &hub.0.neighbours {
+        neighbours.join(&session);
+    }
     if let Some(old) = replaced {
         old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
     }
@@ -82,6 +88,9 @@ impl Child {
         if message.stream() != self.hub.0.stream {
             return self.refuse(&message, Refusal::UnknownStream, "this peer does not carry that stream");
         }
+        if Neighbours::takes(&message) {
+            return self.hub.0.neighbours.iter().for_each(|neighbours| neighbours.hear(&self.session, message.clone()));
+        }
         match message {
             Message::Subscribe { subscription, policy, .. } => self.subscribe(subscription, policy),
             Message::Unsubscribe { .. } => self.unsubscribe(),
@@ -116,12 +125,15 @@ impl Child {
         if chain.is_empty() || chain.len() >= MAX_CHAIN {
             return self.refuse(&asked, Refusal::TooDeep, "this peer has no way to the publisher, or too long a one");
         }
+        if !self.hub.has_room(self.peer, policy) {
+            return self.refuse(&asked, Refusal::Full, "this peer has no room for another child");
+        }
         let granted = self.grant(subscription, policy);
         match granted {
             Ok(handle) => {
                 let answer = Message::Subscribed { stream, subscription, chain };
                 super::send(&self.session, &answer.to_bytes());
-                self.mark_subscribed();
+                self.mark_subscribed(Some(policy));
                 self.start_writer(handle);
                 self.hub.report_child(&self.session, true);
             }
@@ -129,9 +141,9 @@ impl Child {
         }
     }
 
-    fn mark_subscribed(&self) {
+    fn mark_subscribed(&self, policy: Option<Policy>) {
         if let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer) {
-            seat.subscribed = true;
+            seat.subscribed = policy;
         }
     }
 
@@ -163,6 +175,7 @@ impl Child {
 
     fn unsubscribe(&mut self) {
         self.stop_writer();
+        self.mark_subscribed(None);
         let Ok(subscriber) = subscriber_id(self.peer) else { return };
         let mut relay = lock(&self.hub.0.relay);
         let gone = relay
@@ -179,18 +192,17 @@ impl Child {
 
     fn set_policy(&mut self, policy: Policy) {
         let Ok(subscriber) = subscriber_id(self.peer) else { return };
-        let _ = lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy);
+        // Even a full parent grants it: a child whose other parent died must not be left with the base.
+        if lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy).is_ok() {
+            self.mark_subscribed(Some(policy));
+        }
     }
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {
-        if from != self.peer {
-            if lock(&self.hub.0.children).contains_key(&from) {
-                // A direct child speaks for itself; nobody below another child can take its way back.
-                return;
-            }
-            if !lock(&self.hub.0.memory).learn_route(from, self.peer) {
-                return;
-            }
+        // A peer below may be a direct child too, with this link as its second: its way back is known then.
+        let direct = lock(&self.hub.0.children).contains_key(&from);
+        if from != self.peer && !direct && !lock(&self.hub.0.memory).learn_route(from, self.peer) {
+            return;
         }
         self.hub.ask(Upward::Request { from, body });
     }
@@ -212,6 +224,7 @@ impl Child {
             true => {
                 self.unsubscribe();
                 lock(&self.hub.0.memory).forget(self.peer);
+                self.hub.0.neighbours.iter().for_each(|neighbours| neighbours.leave(&self.session));
             }
             false => self.stop_writer(),
         }
@@ -242,7 +255,9 @@ async fn write(hub: Hub, session: Session, handle: Handle, notify: Arc<Notify>) 
 fn send_media(hub: &Hub, session: &Session, transmit: Transmit) {
     let priority = priority(&transmit);
     let len = u64::try_from(transmit.message.len()).unwrap_or(u64::MAX);
-    match session.try_send_message(transmit.message.into_bytes(), priority) {
+    let message = transmit.message.into_bytes();
+    let way = delivery::choose(&session.path(), kind(&transmit.hint, transmit.header.layer), message.len());
+    match session.try_send_by(message, priority, way) {
         Ok(()) => {
             hub.0.forwarded.fetch_add(1, Ordering::Relaxed);
             hub.0.bytes.fetch_add(len, Ordering::Relaxed);
@@ -250,6 +265,16 @@ fn send_media(hub: &Hub, session: &Session, transmit: Transmit) {
         Err(_) => {
             hub.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// What a chunk is to its receiver, for the choice of its way.
+fn kind(hint: &Hint, layer: Layer) -> Kind {
+    match (hint.audio, hint.key) {
+        (true, _) => Kind::Audio,
+        (false, true) => Kind::Key,
+        (false, false) if layer == Layer::BASE => Kind::Base,
+        (false, false) => Kind::Enhancement,
     }
 }
 

@@ -15,7 +15,9 @@ const MAX_TREES: usize = 8;
 const MAX_WAITING: usize = 256;
 /// Peers below to which the way back is known.
 const MAX_ROUTES: usize = 4096;
-/// How long a way back stands against another child that claims the same peer.
+/// Ways back to one peer: it may have moved, and a child that lies about it must not displace the true way.
+const MAX_WAYS: usize = 3;
+/// How long a way back that was not used stands against another child that claims the same peer.
 const ROUTE_HOLD_MS: u64 = 30_000;
 
 /// Bounded memory of one stream.
@@ -24,7 +26,7 @@ pub(super) struct Memory {
     commits: BTreeMap<Epoch, Message>,
     trees: BTreeMap<Epoch, Message>,
     waiting: Vec<(Epoch, Fingerprint)>,
-    routes: BTreeMap<Fingerprint, Route>,
+    routes: BTreeMap<Fingerprint, Vec<Route>>,
 }
 
 #[derive(Debug)]
@@ -74,31 +76,42 @@ impl Memory {
         tree
     }
 
-    /// Learns that `peer` is reached through `child`. A way that is in use is not taken over by another child.
+    /// Learns that `peer` is reached through `child`, beside the ways known already.
     ///
-    /// `false` when another child's way stands.
+    /// `false` when as many other ways are in use as are kept.
     pub(super) fn learn_route(&mut self, peer: Fingerprint, child: Fingerprint) -> bool {
         let now_ms = clock::now_ms();
-        let held = |route: &Route| route.child != child && now_ms.saturating_sub(route.seen_ms) < ROUTE_HOLD_MS;
-        if self.routes.get(&peer).is_some_and(held) {
-            return false;
-        }
         if self.routes.len() >= MAX_ROUTES && !self.routes.contains_key(&peer) {
-            let oldest = self.routes.iter().min_by_key(|(_, route)| route.seen_ms).map(|(peer, _)| *peer);
+            let latest = |ways: &Vec<Route>| ways.iter().map(|way| way.seen_ms).max();
+            let oldest = self.routes.iter().min_by_key(|(_, ways)| latest(ways)).map(|(peer, _)| *peer);
             oldest.map(|peer| self.routes.remove(&peer));
         }
-        self.routes.insert(peer, Route { child, seen_ms: now_ms });
-        true
+        let ways = self.routes.entry(peer).or_default();
+        if let Some(way) = ways.iter_mut().find(|way| way.child == child) {
+            way.seen_ms = now_ms;
+            return true;
+        }
+        if ways.len() >= MAX_WAYS {
+            ways.retain(|way| now_ms.saturating_sub(way.seen_ms) < ROUTE_HOLD_MS);
+        }
+        let room = ways.len() < MAX_WAYS;
+        if room {
+            ways.push(Route { child, seen_ms: now_ms });
+        }
+        room
     }
 
-    /// The child through which `peer` is reached.
-    pub(super) fn route(&self, peer: Fingerprint) -> Option<Fingerprint> {
-        self.routes.get(&peer).map(|route| route.child)
+    /// The children through which `peer` may be reached.
+    pub(super) fn routes(&self, peer: Fingerprint) -> Vec<Fingerprint> {
+        self.routes.get(&peer).map_or_else(Vec::new, |ways| ways.iter().map(|way| way.child).collect())
     }
 
     /// Forgets a child that is gone.
     pub(super) fn forget(&mut self, child: Fingerprint) {
-        self.routes.retain(|_, route| route.child != child);
+        self.routes.retain(|_, ways| {
+            ways.retain(|way| way.child != child);
+            !ways.is_empty()
+        });
         self.waiting.retain(|(_, waits)| *waits != child);
     }
 }

@@ -3,6 +3,7 @@
 mod allowance;
 mod child;
 mod memory;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,13 +16,16 @@ use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
 use edge_wire::control::{Message, Recovery};
 use edge_wire::id::{Epoch, Fingerprint, KeyId, StreamId};
+use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock;
 use crate::event::{Event, Reporter};
+use crate::neighbours::Neighbours;
 use allowance::Allowance;
 use memory::Memory;
+use rates::Rates;
 
 /// Requests from below that may wait for the parent or the publisher; more are dropped, and asked again by who needs
 /// them.
@@ -34,6 +38,9 @@ const MAX_ASKED: usize = 64;
 /// Requests that go up at once, and every second after that; below what [`child`] takes.
 const BURST: f64 = 96.0;
 const PER_SECOND: f64 = 48.0;
+
+/// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
+const STANDBY_SHARE: u64 = 4;
 
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 
@@ -80,6 +87,55 @@ pub struct Counters {
     pub refused: u64,
 }
 
+/// How much a node carries for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Media to all children together, in kbit/s.
+    pub uplink_kbps: u32,
+    /// Children.
+    pub children_max: u16,
+}
+
+impl Default for Room {
+    /// What a wired host carries easily.
+    fn default() -> Self {
+        Self { uplink_kbps: 1_000_000, children_max: 1024 }
+    }
+}
+
+/// What a hub is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// The stream.
+    pub stream: StreamId,
+    /// Bounds of the relay core.
+    pub limits: Limits,
+    /// What the hub may give away.
+    pub room: Room,
+    /// Passes offers of capacity on, if this node takes part in that.
+    pub neighbours: Option<Neighbours>,
+    /// Takes reports.
+    pub reporter: Reporter,
+}
+
+/// Why a hub ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing more is published.
+    StreamOver,
+    /// This node leaves; its children find other parents.
+    Leaving,
+}
+
+impl Ending {
+    fn words(self) -> &'static str {
+        match self {
+            Self::StreamOver => "the stream is over",
+            Self::Leaving => "this peer leaves",
+        }
+    }
+}
+
 /// One stream's hub; clones share it.
 #[derive(Clone, Debug)]
 pub struct Hub(Arc<Inner>);
@@ -93,10 +149,14 @@ struct Inner {
     writers: Mutex<BTreeMap<Handle, Arc<Notify>>>,
     memory: Mutex<Memory>,
     chain: Mutex<Vec<Fingerprint>>,
+    room: Mutex<Room>,
+    rates: Mutex<Rates>,
+    neighbours: Option<Neighbours>,
     upward: mpsc::Sender<Upward>,
     asked: Mutex<BTreeMap<Upward, u64>>,
     allowance: Mutex<Allowance>,
     reporter: Reporter,
+    epoch: AtomicU64,
     forwarded: AtomicU64,
     bytes: AtomicU64,
     dropped: AtomicU64,
@@ -108,16 +168,14 @@ struct Inner {
 struct Seat {
     session: Session,
     serial: u64,
-    subscribed: bool,
+    /// The layers that it subscribed to.
+    subscribed: Option<Policy>,
 }
 
 impl Hub {
-    /// A hub for `stream`, and the end that reads what its children want.
-    pub fn new(
-        stream: StreamId,
-        limits: Limits,
-        reporter: Reporter,
-    ) -> Result<(Self, mpsc::Receiver<Upward>), edge_relay::Error> {
+    /// A hub, and the end that reads what its children want.
+    pub fn new(settings: Settings) -> Result<(Self, mpsc::Receiver<Upward>), edge_relay::Error> {
+        let Settings { stream, limits, room, neighbours, reporter } = settings;
         let (upward, wishes) = mpsc::channel(MAX_UPWARD);
         let mut relay = Relay::new(limits);
         relay.pin(stream)?;
@@ -129,10 +187,14 @@ impl Hub {
             writers: Mutex::default(),
             memory: Mutex::default(),
             chain: Mutex::default(),
+            room: Mutex::new(room),
+            rates: Mutex::default(),
+            neighbours,
             upward,
             asked: Mutex::default(),
             allowance: Mutex::new(Allowance::new(BURST, PER_SECOND)),
             reporter,
+            epoch: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -157,12 +219,65 @@ impl Hub {
 
     /// Sets the peers from the publisher down to and including this node.
     pub fn set_chain(&self, chain: Vec<Fingerprint>) {
-        *lock(&self.0.chain) = chain;
+        let replaced = std::mem::replace(&mut *lock(&self.0.chain), chain.clone());
+        if replaced != chain && !replaced.is_empty() {
+            self.broadcast(&Message::Rerouted { stream: self.0.stream, chain });
+        }
+    }
+
+    /// The peers from the publisher down to and including this node; empty before there is a way.
+    pub fn chain(&self) -> Vec<Fingerprint> {
+        lock(&self.0.chain).clone()
+    }
+
+    /// Sets how much this node gives away from now on. Children that are there stay.
+    pub fn set_room(&self, room: Room) {
+        *lock(&self.0.room) = room;
+    }
+
+    /// What the whole stream takes, in kbit/s; 0 before media flowed for a while.
+    pub fn stream_kbps(&self) -> u64 {
+        lock(&self.0.rates).of(Policy::UNCAPPED)
+    }
+
+    /// Rate of each layer of the stream in kbit/s, the base first; 0 for layers that there are not.
+    pub fn layers_kbps(&self) -> Vec<u32> {
+        lock(&self.0.rates).layers()
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> StreamId {
+        self.0.stream
+    }
+
+    /// Links to children, for measurements.
+    pub fn sessions(&self) -> Vec<Session> {
+        lock(&self.0.children)
+            .values()
+            .filter(|seat| seat.subscribed.is_some())
+            .map(|seat| seat.session.clone())
+            .collect()
+    }
+
+    /// Whether one more child with `policy` fits; `peer` itself does not count.
+    fn has_room(&self, peer: Fingerprint, policy: Policy) -> bool {
+        let room = *lock(&self.0.room);
+        let others: Vec<Policy> = {
+            let children = lock(&self.0.children);
+            children.iter().filter(|(other, _)| **other != peer).filter_map(|(_, seat)| seat.subscribed).collect()
+        };
+        let rates = lock(&self.0.rates);
+        let whole = rates.of(Policy::UNCAPPED);
+        let takes = |policy: &Policy| rates.of(*policy).max(whole / STANDBY_SHARE);
+        let taken: u64 = others.iter().map(takes).sum();
+        others.len() < usize::from(room.children_max) && taken + takes(&policy) <= u64::from(room.uplink_kbps)
     }
 
     /// Offers one sealed chunk to every child.
     pub fn forward(&self, chunk: InnerSealed, hint: Hint) {
         let now_ms = clock::now_ms();
+        lock(&self.0.rates).count(chunk.header.layer, chunk.ciphertext.len(), now_ms);
+        self.turn(chunk.header.epoch);
         let (ready, need) = {
             let mut relay = lock(&self.0.relay);
             if let Err(error) = relay.forward(self.0.stream, chunk, hint, now_ms) {
@@ -179,6 +294,15 @@ impl Hub {
             Some(Need::Key) => self.want(Upward::Recover(Recovery::KeyFrame)),
             Some(Need::Switch { .. }) => self.want(Upward::Recover(Recovery::Switch)),
             None => {}
+        }
+    }
+
+    /// Offers are about the epoch of the media.
+    fn turn(&self, epoch: Epoch) {
+        if let Some(neighbours) = &self.0.neighbours
+            && self.0.epoch.fetch_max(epoch.0, Ordering::Relaxed) < epoch.0
+        {
+            neighbours.turn(epoch, &self.chain());
         }
     }
 
@@ -224,14 +348,16 @@ impl Hub {
         }
     }
 
-    /// Waits until every child has what was forwarded, tells them that the stream is over, and ends their links.
-    pub async fn finish(&self, patience: Duration) {
+    /// Waits until every child has what was forwarded, tells them why nothing more comes, and ends their links.
+    pub async fn finish(&self, ending: Ending, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.drained()).await;
-        self.carry(&Message::Ended { stream: self.0.stream });
+        if ending == Ending::StreamOver {
+            self.carry(&Message::Ended { stream: self.0.stream });
+        }
         let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
         let mut endings = tokio::task::JoinSet::new();
         for seat in seats {
-            endings.spawn(async move { seat.session.finish(CloseCode::DONE, "the stream is over", patience).await });
+            endings.spawn(async move { seat.session.finish(CloseCode::DONE, ending.words(), patience).await });
         }
         while endings.join_next().await.is_some() {}
     }
@@ -266,17 +392,16 @@ impl Hub {
     }
 
     fn broadcast(&self, message: &Message) {
-        let seats: Vec<Seat> = lock(&self.0.children).values().filter(|seat| seat.subscribed).cloned().collect();
+        let seats: Vec<Seat> =
+            lock(&self.0.children).values().filter(|seat| seat.subscribed.is_some()).cloned().collect();
         let bytes = message.to_bytes();
         seats.iter().for_each(|seat| send(&seat.session, &bytes));
     }
 
     fn send_down(&self, to: Fingerprint, message: &Message) {
         let direct = lock(&self.0.children).contains_key(&to);
-        let child = if direct { Some(to) } else { lock(&self.0.memory).route(to) };
-        if let Some(child) = child {
-            self.send_to(child, message);
-        }
+        let ways = if direct { vec![to] } else { lock(&self.0.memory).routes(to) };
+        ways.into_iter().for_each(|child| self.send_to(child, message));
     }
 
     fn send_to(&self, child: Fingerprint, message: &Message) {

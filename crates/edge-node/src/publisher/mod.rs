@@ -27,7 +27,9 @@ use tokio::task::JoinSet;
 
 use crate::admission::Keys;
 use crate::event::{Event, PublishStats, Reporter, Stats};
-use crate::hub::{Hub, Upward};
+use crate::hub::{self, Ending, Hub, Room, Upward};
+use crate::neighbours::Neighbours;
+use crate::offering::Offering;
 use crate::state::{Record, Vault};
 use crate::ticket::{JoinSecret, Ticket};
 use crate::{Error, Shutdown, clock, process};
@@ -91,6 +93,8 @@ pub struct Options {
     pub repeat: Repeat,
     /// Begin to play when this many viewers are members.
     pub wait_for: usize,
+    /// How much to give away directly.
+    pub room: Room,
     /// Folder for sealed group state; without one a restart is a new stream.
     pub state: Option<PathBuf>,
 }
@@ -151,6 +155,7 @@ struct Stage {
     program: Program,
     opening: Opening,
     ticket: Ticket,
+    offering: Offering,
     reporter: Reporter,
 }
 
@@ -161,16 +166,25 @@ impl Stage {
         let opening = Opening::new(options)?;
         let program = Program::open(options, opening.media_start_us())?;
         let stream = opening.group.stream();
-        let (hub, wishes) = Hub::new(stream, edge_relay::Limits::default(), reporter.clone())?;
+        // A publisher has no parents: what it hears of others it only passes on.
+        let (neighbours, _) = Neighbours::new(stream, bundle.fingerprint());
+        let (hub, wishes) = Hub::new(hub::Settings {
+            stream,
+            limits: edge_relay::Limits::default(),
+            room: options.room,
+            neighbours: Some(neighbours.clone()),
+            reporter: reporter.clone(),
+        })?;
         hub.set_chain(vec![bundle.fingerprint()]);
         let hops = crate::ticket::own_hops(bundle, endpoint.local_addr()?, &options.advertise);
         let secret = Secret::from_slice(opening.secret.expose());
-        let ticket = Ticket { stream, publisher: bundle.fingerprint(), hops, secret };
-        Ok(Self { endpoint, hub, wishes, program, opening, ticket, reporter: reporter.clone() })
+        let ticket = Ticket { stream, publisher: bundle.fingerprint(), hops: hops.clone(), secret };
+        let offering = Offering { bundle: bundle.clone(), hops, hub: hub.clone(), neighbours, room: options.room };
+        Ok(Self { endpoint, hub, wishes, program, opening, ticket, offering, reporter: reporter.clone() })
     }
 
     async fn play(self, options: &Options, commands: mpsc::Receiver<Command>, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { endpoint, hub, wishes, program, opening, ticket, reporter } = self;
+        let Self { endpoint, hub, wishes, program, opening, ticket, offering, reporter } = self;
         reporter.send(ready(&options.bundle, &ticket));
         let Opening { group, dek, vault, unsent, born_us, desk, .. } = opening;
         for emission in &unsent {
@@ -207,6 +221,7 @@ impl Stage {
         let mut tasks = JoinSet::new();
         let mut keeping = tokio::spawn(keeper.run(wishes, commands));
         tasks.spawn(hub.clone().accept(endpoint.clone()));
+        tasks.spawn(offering.run());
         let gauge = Gauge { totals, controls: controls.clone(), hub: hub.clone(), members: watching.clone() };
         tasks.spawn(gauge.clone().report(reporter.clone()));
         let outcome = tokio::select! {
@@ -215,7 +230,7 @@ impl Stage {
             played = program.perform(&controls, watching, sealer, keys_out) => played,
         };
         controls.stop();
-        hub.finish(FAREWELL).await;
+        hub.finish(Ending::StreamOver, FAREWELL).await;
         keeping.abort();
         tasks.abort_all();
         reporter.send_last(Event::Stats(Stats::Publish(gauge.stats()))).await;

@@ -11,19 +11,23 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use edge_alm::mesh::Opens;
 use edge_identity::bundle::KeyBundle;
 use edge_net::{CloseCode, Endpoint, Limits, Session};
 use edge_wire::chunk::InnerSealed;
 use edge_wire::control::{Message, Recovery};
 use edge_wire::id::Fingerprint;
-use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::admission::Keys;
 use crate::event::{Event, Reporter, Stats, WatchStats};
+use crate::hub::{self, Ending, Hub, Room, Upward};
+use crate::neighbours::Neighbours;
+use crate::offering::Offering;
 use crate::ticket::{Hop, Ticket};
-use crate::uplink::{Handler, MAX_OUTGOING, Uplink};
+use crate::uplink::{Company, Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken, Uplink};
 use crate::{Error, Shutdown, clock, process};
 use member::{Change, Member, Note};
 use opener::{Opened, Opener};
@@ -46,8 +50,12 @@ pub struct Options {
     pub ticket: Ticket,
     /// Parents to use instead of the ticket's own.
     pub via: Vec<Hop>,
-    /// Highest layers wanted.
-    pub policy: Policy,
+    /// Who may become a parent.
+    pub parents: Parents,
+    /// Carry the stream for others too.
+    pub serve: Option<Serve>,
+    /// Layers wanted.
+    pub layers: Layers,
     /// Recording; the ending chooses: `.webm`, `.ivf`, `.y4m`, `.wav`; `-` writes WebM to standard output.
     pub out: Option<PathBuf>,
     /// PNG file for the latest picture, written at the end.
@@ -56,6 +64,17 @@ pub struct Options {
     pub trace: Option<PathBuf>,
     /// After a removal: stay on the link and count what still opens.
     pub after_removal: AfterRemoval,
+}
+
+/// How a viewer carries the stream for others.
+#[derive(Debug, Clone)]
+pub struct Serve {
+    /// Address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Addresses to offer; empty for the listening address itself.
+    pub advertise: Vec<SocketAddr>,
+    /// How much to carry at most.
+    pub room: Room,
 }
 
 /// What a removed viewer does.
@@ -88,6 +107,9 @@ struct Viewer {
     channels: Option<Channels>,
     after_removal: AfterRemoval,
     reporter: Reporter,
+    ending: Ending,
+    /// What serves children, if this viewer does; it ends with the viewer.
+    tasks: JoinSet<()>,
 }
 
 /// The ends that the running tasks take.
@@ -96,22 +118,34 @@ struct Channels {
     outgoing: mpsc::Receiver<Message>,
     changes: mpsc::Receiver<Change>,
     recoveries: mpsc::Receiver<Recovery>,
+    serving: Option<Serving>,
+}
+
+/// What a viewer needs to carry for others.
+struct Serving {
+    offering: Offering,
+    wishes: mpsc::Receiver<Upward>,
 }
 
 impl Viewer {
     fn start(options: Options, reporter: Reporter) -> Result<Self, Error> {
-        let Options { bundle, ticket, via, policy, out, picture, trace, after_removal } = options;
+        let Options { bundle, ticket, via, parents, serve, layers, out, picture, trace, after_removal } = options;
         let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
-        let endpoint = Arc::new(Endpoint::bind(
-            bundle.clone(),
-            any_address(if via.is_empty() { &ticket.hops } else { &via }),
-            &Limits::default(),
-        )?);
+        let listen = match &serve {
+            Some(serve) => serve.listen,
+            None => any_address(if via.is_empty() { &ticket.hops } else { &via }),
+        };
+        let endpoint = Arc::new(Endpoint::bind(bundle.clone(), listen, &Limits::default())?);
+        let (neighbours, offers) = Neighbours::new(ticket.stream, bundle.fingerprint());
+        let serving = match serve {
+            Some(serve) => Some(serving(&bundle, &ticket, &endpoint, (serve, &neighbours), &reporter)?),
+            None => None,
+        };
         let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
         let (tell, changes) = mpsc::channel(MAX_CHANGES);
         let (recover, recoveries) = mpsc::channel(MAX_OUTGOING);
         let settings = playback::Settings {
-            policy,
+            policy: layers.policy(),
             out,
             picture,
             trace,
@@ -128,6 +162,9 @@ impl Viewer {
             inbox,
             nudged_ms: 0,
             reporter: reporter.clone(),
+            own: bundle.fingerprint(),
+            hub: serving.as_ref().map(|serving| serving.offering.hub.clone()),
+            gauge: Gauge::default(),
         };
         let member = Member {
             keys: Keys::new(secret, ticket.stream)?,
@@ -141,16 +178,28 @@ impl Viewer {
         };
         let hops = if via.is_empty() { ticket.hops } else { via };
         let own = bundle.fingerprint();
-        let uplink = Uplink { endpoint: endpoint.clone(), own, stream: ticket.stream, hops, policy };
+        let uplink = Uplink {
+            endpoint: endpoint.clone(),
+            own,
+            stream: ticket.stream,
+            publisher: ticket.publisher,
+            hops,
+            layers,
+            opens: Opens::Inner,
+            mesh: (parents == Parents::Any).then_some(Company { neighbours, offers }),
+            gauge: screen.gauge.clone(),
+        };
         Ok(Self {
             uplink: Some(uplink),
             endpoint,
             member: Some(member),
             screen,
             playback: Some(playback),
-            channels: Some(Channels { up, outgoing, changes, recoveries }),
+            channels: Some(Channels { up, outgoing, changes, recoveries, serving }),
             after_removal,
             reporter,
+            ending: Ending::Leaving,
+            tasks: JoinSet::new(),
         })
     }
 
@@ -160,8 +209,13 @@ impl Viewer {
         else {
             return Ok(());
         };
-        let Channels { up, outgoing, mut changes, mut recoveries } = channels;
+        let Channels { up, outgoing, mut changes, mut recoveries, serving } = channels;
         let stream = uplink.stream;
+        if let Some(Serving { offering, wishes }) = serving {
+            self.tasks.spawn(offering.hub.clone().accept(self.endpoint.clone()));
+            self.tasks.spawn(crate::relay::ask(wishes, up.clone(), stream));
+            self.tasks.spawn(offering.run());
+        }
         let mut screen = self.screen.clone();
         let (stop, stopped) = watch::channel(false);
         let following = uplink.run(&mut screen, outgoing, stopped);
@@ -187,6 +241,9 @@ impl Viewer {
                 () = &mut farewell, if !leaving => leaving = true,
                 over = &mut following => {
                     joining.abort();
+                    if over.is_ok() && !leaving {
+                        self.ending = Ending::StreamOver;
+                    }
                     return over;
                 }
                 ended = &mut joining, if member_lives => {
@@ -217,6 +274,9 @@ impl Viewer {
     }
 
     async fn finish(mut self) -> Result<(), Error> {
+        if let Some(hub) = &self.screen.hub {
+            hub.finish(self.ending, FAREWELL).await;
+        }
         self.endpoint.close(CloseCode::DONE, "the viewer ended");
         let Some(playback) = self.playback.take() else { return Ok(()) };
         let finished = tokio::task::spawn_blocking(|| playback.finish()).await;
@@ -236,6 +296,10 @@ struct Screen {
     inbox: mpsc::Sender<Note>,
     nudged_ms: u64,
     reporter: Reporter,
+    own: Fingerprint,
+    /// Feeds this viewer's children, if it carries for others.
+    hub: Option<Hub>,
+    gauge: Gauge,
 }
 
 impl Screen {
@@ -286,6 +350,8 @@ impl Screen {
             chunks_unopened: counts.unopened,
             chunks_offered_after_removal: counts.offered_after_removal,
             frames_opened_after_removal: counts.opened_after_removal,
+            uplink: Box::new(self.gauge.stats()),
+            children: self.hub.as_ref().map_or(0, Hub::children),
             cpu_s: process::cpu_s(),
             ..stats
         }
@@ -293,23 +359,43 @@ impl Screen {
 }
 
 impl Handler for Screen {
-    fn connected(&mut self, session: &Session, chain: &[Fingerprint]) {
+    fn connected(&mut self, session: &Session, chain: &[Fingerprint], why: &str) {
+        if let Some(hub) = &self.hub {
+            hub.set_chain([chain, &[self.own]].concat());
+        }
         let parent = session.peer();
         self.reporter.send(Event::Connected {
             parent: parent.key_id().to_string(),
             fingerprint: parent.fingerprint().to_string(),
             depth: chain.len(),
+            why: why.to_owned(),
         });
         self.nudge();
     }
 
-    fn media(&mut self, chunk: InnerSealed, _hint: Hint) {
+    fn media(&mut self, chunk: InnerSealed, hint: Hint) -> Taken {
+        let passed_on = self.hub.is_some().then(|| chunk.clone());
         let opened = self.opener().push(chunk);
-        match opened {
-            Opened::Payload(payload) => self.hand_over(Item::Payload(payload)),
-            Opened::Waiting => self.nudge(),
-            Opened::Dropped => {}
+        let taken = match opened {
+            Opened::Payload(payload) => {
+                let age_us = clock::unix_us().saturating_sub(payload.header.captured_us);
+                let age_ms = (payload.header.captured_us > 0).then(|| u32::try_from(age_us / 1000).unwrap_or(u32::MAX));
+                self.hand_over(Item::Payload(payload));
+                Taken::Good { age_ms }
+            }
+            Opened::Waiting => {
+                self.nudge();
+                Taken::Held
+            }
+            Opened::Early => Taken::Held,
+            Opened::Dropped => Taken::Good { age_ms: None },
+            Opened::Forged => Taken::Forged,
+        };
+        // A member gives its children nothing that it found forged.
+        if let (Some(hub), Some(chunk), true) = (&self.hub, passed_on, taken != Taken::Forged) {
+            hub.forward(chunk, hint);
         }
+        taken
     }
 
     fn refused(&mut self) {
@@ -317,13 +403,40 @@ impl Handler for Screen {
     }
 
     fn control(&mut self, message: Message) {
+        if let (Some(hub), false) = (&self.hub, matches!(message, Message::Ended { .. })) {
+            hub.carry(&message);
+        }
         // A commit that is lost here is missed, noticed and asked for again.
         let _ = self.inbox.try_send(Note::Message(message));
+    }
+
+    fn accused(&mut self, parent: Fingerprint, misdeed: &str) {
+        self.reporter.send(Event::Accused { parent: parent.to_string(), misdeed: misdeed.to_owned() });
     }
 
     fn disconnected(&mut self, reason: &Error) {
         self.reporter.send(Event::Disconnected { reason: reason.to_string() });
     }
+}
+
+/// Everything that a viewer needs to carry for others.
+fn serving(
+    bundle: &Arc<KeyBundle>,
+    ticket: &Ticket,
+    endpoint: &Endpoint,
+    (serve, neighbours): (Serve, &Neighbours),
+    reporter: &Reporter,
+) -> Result<Serving, Error> {
+    let hops = crate::ticket::own_hops(bundle, endpoint.local_addr()?, &serve.advertise);
+    let (hub, wishes) = Hub::new(hub::Settings {
+        stream: ticket.stream,
+        limits: edge_relay::Limits::default(),
+        room: serve.room,
+        neighbours: Some(neighbours.clone()),
+        reporter: reporter.clone(),
+    })?;
+    let offering = Offering { bundle: bundle.clone(), hops, hub, neighbours: neighbours.clone(), room: serve.room };
+    Ok(Serving { offering, wishes })
 }
 
 /// Viewers dial out only, in the address family of the preferred hop.

@@ -35,8 +35,12 @@ pub(super) enum Opened {
     Payload(Payload),
     /// It waits for a key that this viewer, being a member, should have soon.
     Waiting,
-    /// It is of no use, or waits for this viewer's admission.
+    /// It waits for this viewer's admission.
+    Early,
+    /// It came before, or is of no use to this viewer any more.
     Dropped,
+    /// It is not what the publisher sealed.
+    Forged,
 }
 
 /// One stream's chunks on their way to the decoder.
@@ -93,7 +97,7 @@ impl Opener {
             let early = std::mem::take(&mut self.early);
             opened.extend(early.into_iter().filter_map(|chunk| match self.open(chunk) {
                 Opened::Payload(payload) => Some(payload),
-                Opened::Waiting | Opened::Dropped => None,
+                Opened::Waiting | Opened::Early | Opened::Dropped | Opened::Forged => None,
             }));
         }
         self.counts.opened += if first { 0 } else { u64::try_from(opened.len()).unwrap_or(0) };
@@ -113,7 +117,7 @@ impl Opener {
     fn open(&mut self, chunk: InnerSealed) -> Opened {
         let Some(receiver) = &mut self.receiver else {
             self.keep(chunk);
-            return Opened::Dropped;
+            return Opened::Early;
         };
         match receiver.push(chunk, clock::now_ms()) {
             Ok(Received::Opened(payload)) => {
@@ -123,12 +127,15 @@ impl Opener {
             Ok(Received::Held) => Opened::Waiting,
             Err(Error::Relabelled { .. }) => {
                 self.counts.relabelled += 1;
-                Opened::Dropped
+                Opened::Forged
             }
             Err(error) => {
                 self.counts.unopened += 1;
                 tracing::debug!(%error, "a chunk did not open");
-                Opened::Dropped
+                match error {
+                    Error::InnerAead | Error::Chunk(_) | Error::Payload(_) => Opened::Forged,
+                    _ => Opened::Dropped,
+                }
             }
         }
     }

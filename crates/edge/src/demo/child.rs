@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use edge_node::event::{Event, OutsiderStats, PublishStats, RelayStats, Stats, WatchStats};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::error::Error;
@@ -23,6 +24,7 @@ const MAX_KEPT: usize = 4096;
 pub(super) struct Child {
     record: Arc<Mutex<Record>>,
     stdin: Option<ChildStdin>,
+    kill: Arc<Notify>,
     /// Owns the process.
     _listening: JoinSet<()>,
 }
@@ -34,8 +36,12 @@ pub(super) struct Record {
     pub(super) ticket: Option<String>,
     /// Ticket for relays and `--via`.
     pub(super) relay_ticket: Option<String>,
+    /// Its fingerprint.
+    pub(super) fingerprint: Option<String>,
     /// Links to the publisher, once connected.
     pub(super) depth: Option<usize>,
+    /// Fingerprint of the parent that it follows.
+    pub(super) parent: Option<String>,
     /// Epochs by number.
     pub(super) epochs: BTreeMap<u64, Epoch>,
     /// When the Welcome opened, in µs since 1970.
@@ -94,22 +100,40 @@ impl Child {
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         let record = Arc::new(Mutex::new(Record::default()));
         let (events, words, end) = (record.clone(), record.clone(), record.clone());
+        let kill = Arc::new(Notify::new());
+        let killed = kill.clone();
         let mut listening = JoinSet::new();
         listening.spawn(async move {
-            tokio::join!(
-                each_line(stdout, |line| lock(&events).take_line(&line)),
-                each_line(stderr, |line| lock(&words).take_words(&line)),
-            );
+            let reading = async {
+                tokio::join!(
+                    each_line(stdout, |line| lock(&events).take_line(&line)),
+                    each_line(stderr, |line| lock(&words).take_words(&line)),
+                );
+            };
+            tokio::select! {
+                () = reading => {}
+                () = killed.notified() => {
+                    let _ = process.start_kill();
+                }
+            }
             if let Ok(status) = process.wait().await {
                 lock(&end).ended = Some(status);
             }
         });
-        Ok(Self { record, stdin, _listening: listening })
+        Ok(Self { record, stdin, kill, _listening: listening })
     }
 
     /// What it reported so far.
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {
         lock(&self.record)
+    }
+
+    /// Kills the process, which has no chance to say a word, and waits until it is dead.
+    pub(super) async fn kill(&self) {
+        self.kill.notify_one();
+        while self.record().ended.is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     /// Writes a line to its standard input.
@@ -149,8 +173,12 @@ impl Record {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Ready { ticket, relay_ticket, .. } => (self.ticket, self.relay_ticket) = (ticket, relay_ticket),
-            Event::Connected { depth, .. } => self.depth = Some(depth),
+            Event::Ready { ticket, relay_ticket, fingerprint, .. } => {
+                (self.ticket, self.relay_ticket, self.fingerprint) = (ticket, relay_ticket, Some(fingerprint));
+            }
+            Event::Connected { depth, fingerprint, .. } => {
+                (self.depth, self.parent) = (Some(depth), Some(fingerprint));
+            }
             Event::Disconnected { .. } => self.disconnections += 1,
             Event::Epoch { epoch, members, added, removed, safety_code, commit_bytes, at_unix_us }
                 if self.epochs.len() < MAX_KEPT =>

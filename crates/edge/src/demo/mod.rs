@@ -7,6 +7,7 @@
 mod cast;
 mod check;
 mod child;
+mod churn;
 mod error;
 mod page;
 mod play;
@@ -27,7 +28,7 @@ use crate::args::Demo;
 use crate::console::Console;
 use crate::signals::end_on_signal;
 use error::Error;
-use play::{Performance, Script};
+use play::Script;
 use report::Report;
 
 /// What `--json` without a path stands for.
@@ -39,8 +40,11 @@ pub(crate) fn run(demo: &Demo, console: &Console) -> Result<ExitCode, Failure> {
     let to_stdout = json.as_deref() == Some(Path::new(STDOUT));
     let people = if to_stdout { Console::new(false).beside_media() } else { Console::new(false) };
     fs::create_dir_all(&demo.report).map_err(|source| Error::file("create", &demo.report, source))?;
+    if demo.churn {
+        return run_churn(demo, &people, json.as_deref());
+    }
     let script = Script::new(demo)?;
-    let performance = perform(&script, &people)?;
+    let performance = on_stage(play::perform(&script, &people))?;
     let report = Report::of(&performance);
     let text = serde_json::to_string_pretty(&report)? + "\n";
     write(&demo.report.join("report.json"), &text)?;
@@ -55,7 +59,24 @@ pub(crate) fn run(demo: &Demo, console: &Console) -> Result<ExitCode, Failure> {
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn perform(script: &Script, people: &Console) -> Result<Performance, Error> {
+/// The same for a mesh whose relays die.
+fn run_churn(demo: &Demo, people: &Console, json: Option<&Path>) -> Result<ExitCode, Failure> {
+    let report = churn::Report::of(&on_stage(churn::perform(demo, people))?);
+    let text = serde_json::to_string_pretty(&report)? + "\n";
+    let file = demo.report.join("churn.json");
+    write(&file, &text)?;
+    match json {
+        Some(path) if path == Path::new(STDOUT) => Console::new(true).json(&report),
+        Some(path) => write(path, &text)?,
+        None => {}
+    }
+    people.text(&report.table());
+    people.line(&format!("the numbers are in {}", file.display()));
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a play to its end, or until a person has enough of it.
+fn on_stage<T>(play: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Start { name: "the demo".into(), source })?;
     // Whatever ends this future drops the processes, and dropping kills them.
@@ -63,7 +84,7 @@ fn perform(script: &Script, people: &Console) -> Result<Performance, Error> {
         let (stop, stopped) = watch::channel(false);
         let ending = tokio::spawn(end_on_signal(stop));
         let outcome = tokio::select! {
-            played = play::perform(script, people) => played,
+            played = play => played,
             () = edge_node::ended(stopped) => Err(Error::Interrupted),
         };
         ending.abort();

@@ -175,7 +175,11 @@ impl<'a> Stage<'a> {
     fn args(&self, actor: &Actor) -> Result<Vec<OsString>, Error> {
         let mut args: Vec<OsString> = match actor.part {
             Part::Publisher => self.publisher_args(),
-            Part::Relay(_) => vec!["relay".into(), self.relay_ticket(actor)?, "--listen".into(), "127.0.0.1:0".into()],
+            Part::Relay(_) => {
+                let mut args: Vec<OsString> = vec!["relay".into(), self.relay_ticket(actor)?];
+                args.extend(["--fixed", "--listen", "127.0.0.1:0"].map(OsString::from));
+                args
+            }
             Part::Outsider => vec!["outsider".into(), self.relay_ticket(actor)?],
             Part::Present | Part::Direct | Part::Removed | Part::Late => self.viewer_args(actor)?,
         };
@@ -201,8 +205,9 @@ impl<'a> Stage<'a> {
     fn viewer_args(&self, actor: &Actor) -> Result<Vec<OsString>, Error> {
         let ticket = self.told(0, |record| record.ticket.clone())?;
         let mut args: Vec<OsString> = vec!["watch".into(), ticket];
-        if actor.part != Part::Direct {
-            args.extend(["--via".into(), self.relay_ticket(actor)?]);
+        match actor.part {
+            Part::Direct => args.push("--fixed".into()),
+            _ => args.extend(["--via".into(), self.relay_ticket(actor)?]),
         }
         args.extend(["--trace".into(), self.file(actor, "trace").into()]);
         args.extend(["--picture".into(), self.file(actor, "png").into()]);

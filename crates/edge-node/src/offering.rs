@@ -1,0 +1,171 @@
+//! What this node offers to carry: measured, signed, and said again when it changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_alm::advert::{Advert, Capacity, Extension, Statement};
+use edge_alm::estimate::{Estimator, LAYERS_MAX, Limit};
+use edge_identity::bundle::KeyBundle;
+use edge_wire::id::{Epoch, Fingerprint};
+use edge_wire::layer::Policy;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::hub::{Hub, Room};
+use crate::neighbours::Neighbours;
+use crate::ticket::Hop;
+
+/// Time between two looks at what is carried.
+const TICK: Duration = Duration::from_millis(500);
+/// Shortest time between two advertisements: a neighbour believes one a second.
+const SHORTEST_MS: u64 = 1_500;
+/// Longest time between two: they are stale after 30 s.
+const LONGEST_MS: u64 = 15_000;
+/// After a change of epoch, nodes speak up one after the other over this time.
+const JITTER_MS: u64 = 3_000;
+/// Media before the layers' rates are known well enough.
+const SETTLED_MS: u64 = 3_000;
+/// Streams that one process carries.
+const STREAMS: u16 = 1;
+
+/// Keeps one node's offer.
+pub struct Offering {
+    /// Identity.
+    pub bundle: Arc<KeyBundle>,
+    /// Where children can dial.
+    pub hops: Vec<Hop>,
+    /// What is given away.
+    pub hub: Hub,
+    /// Who hears of it.
+    pub neighbours: Neighbours,
+    /// Most that may be given away.
+    pub room: Room,
+}
+
+/// What was said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    uplink_kbps: u64,
+    children: usize,
+    chain: Vec<Fingerprint>,
+    epoch: Epoch,
+}
+
+impl Offering {
+    /// Runs until it is aborted.
+    pub async fn run(self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut estimator = None;
+        let mut uplink_kbps = u64::from(self.room.uplink_kbps);
+        let mut said: Option<(u64, Said)> = None;
+        let mut turned_ms = 0;
+        let mut sequence = clock::unix_ms();
+        let began_ms = clock::now_ms();
+        loop {
+            ticks.tick().await;
+            self.neighbours.tick();
+            let now_ms = clock::now_ms();
+            if estimator.is_none() && now_ms.saturating_sub(began_ms) >= SETTLED_MS {
+                estimator = self.estimator();
+            }
+            if let Some(estimator) = &mut estimator {
+                self.measure(estimator, now_ms);
+                if let Some(claim) = estimator.poll(now_ms) {
+                    uplink_kbps = claim.uplink_kbps.min(self.room.uplink_kbps.into());
+                }
+            }
+            self.hub.set_room(Room { uplink_kbps: u32::try_from(uplink_kbps).unwrap_or(u32::MAX), ..self.room });
+            let epoch = self.neighbours.epoch();
+            if turned_ms == 0 && said.as_ref().is_some_and(|(_, said)| said.epoch != epoch) {
+                turned_ms = now_ms + u64::from(self.bundle.fingerprint().0[0]) * JITTER_MS / 255;
+            }
+            let now = Said { uplink_kbps, children: self.hub.children(), chain: self.hub.chain(), epoch };
+            let news = said.as_ref().is_none_or(|(at_ms, said)| {
+                due(said, &now, now_ms.saturating_sub(*at_ms), turned_ms > 0 && now_ms >= turned_ms)
+            });
+            if now.chain.is_empty() || !news {
+                continue;
+            }
+            sequence += 1;
+            match self.sign(&now, sequence) {
+                Ok(advert) => self.neighbours.publish(self.bundle.public(), &advert),
+                Err(error) => tracing::warn!(%error, "the own capacity cannot be advertised"),
+            }
+            (said, turned_ms) = (Some((now_ms, now)), 0);
+        }
+    }
+
+    /// An estimator for the layers that the stream has; `None` before media flowed.
+    fn estimator(&self) -> Option<Estimator> {
+        let layers: Vec<u32> = self.hub.layers_kbps().into_iter().filter(|kbps| *kbps > 0).take(LAYERS_MAX).collect();
+        // What the owner answers for counts until the links show what they carry.
+        Estimator::new(&layers, self.room.uplink_kbps.into()).ok()
+    }
+
+    /// Lets the estimator see what the links to children carried.
+    fn measure(&self, estimator: &mut Estimator, now_ms: u64) {
+        let (mut delivered_kbps, mut limit) = (0_u64, Limit::Application);
+        for session in self.hub.sessions() {
+            let path = session.path();
+            delivered_kbps += u64::from(path.delivery_kbps);
+            if !path.application_limited {
+                limit = Limit::Congestion;
+            }
+        }
+        if delivered_kbps > 0 {
+            estimator.sample(now_ms, delivered_kbps, limit);
+        }
+    }
+
+    fn sign(&self, now: &Said, sequence: u64) -> Result<Advert, edge_alm::advert::Error> {
+        let capacity = Capacity {
+            // Whole kbit/s below 2^24 fit a binary32 exactly enough.
+            uplink_mbps: now.uplink_kbps as f32 / 1000.0,
+            max_streams: STREAMS,
+            max_subscribers_per_stream: self.room.children_max,
+            measured_at_unix_ms: clock::unix_ms(),
+            max_layer_supported: Policy::UNCAPPED,
+            sub_stream_commitments: Vec::new(),
+        };
+        let statement = Statement {
+            advertiser: self.bundle.key_id().clone(),
+            capacity,
+            stream: self.hub.stream(),
+            epoch: now.epoch,
+        };
+        let extension = Extension {
+            sequence,
+            subscribers: u16::try_from(now.children).unwrap_or(u16::MAX),
+            chain: now.chain.clone(),
+            addresses: self.hops.iter().map(|hop| hop.addr).take(edge_alm::advert::ADDRESSES_MAX).collect(),
+            transport_key: *self.bundle.public().transport(),
+        };
+        Advert::sign(statement, extension, &self.bundle)
+    }
+}
+
+/// Whether there is something new to say, `since_ms` after the last time.
+fn due(said: &Said, now: &Said, since_ms: u64, epoch_turn: bool) -> bool {
+    let changed = said.uplink_kbps != now.uplink_kbps || said.children != now.children || said.chain != now.chain;
+    let turned = said.epoch != now.epoch && epoch_turn;
+    since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && (changed || turned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_said_soon_and_the_same_again_before_it_is_stale() {
+        let said = Said { uplink_kbps: 10, children: 1, chain: vec![], epoch: Epoch(1) };
+        let loaded = Said { children: 2, ..said.clone() };
+        let later = Said { epoch: Epoch(2), ..said.clone() };
+        assert!(!due(&said, &said, SHORTEST_MS, false));
+        assert!(!due(&said, &loaded, SHORTEST_MS - 1, false));
+        assert!(due(&said, &loaded, SHORTEST_MS, false));
+        assert!(!due(&said, &later, SHORTEST_MS, false), "others may be first");
+        assert!(due(&said, &later, SHORTEST_MS, true));
+        assert!(due(&said, &said, LONGEST_MS, false));
+    }
+}

@@ -1,0 +1,281 @@
+//! One parent's link: dials, subscribes, opens the outer layer and passes on what comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_link::Receiver;
+use edge_net::{CloseCode, Endpoint, Expect, Session};
+use edge_wire::chunk::{InnerSealed, Sealed};
+use edge_wire::control::{Message, Refusal};
+use edge_wire::id::{Fingerprint, StreamId};
+use edge_wire::layer::Policy;
+use edge_wire::link::{Hint, Media};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::Error;
+use crate::hub::{subscriber_id, transit_context};
+use crate::neighbours::Neighbours;
+use crate::ticket::Hop;
+
+/// Orders that may wait for one link.
+pub(super) const MAX_ORDERS: usize = 64;
+
+/// How long the last requests may take to be acknowledged.
+const FAREWELL: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one address may take to answer a dial.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a link without a subscription stays, so that offers come over it.
+const LINGER: Duration = Duration::from_millis(1500);
+/// How long media that was sent before the parent's last word may take.
+const LAST_MEDIA: Duration = Duration::from_millis(50);
+
+/// What the uplink tells a link.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Other layers from now on.
+    Policy(Policy),
+    /// Pass this on to the parent.
+    Message(Message),
+    /// End, politely.
+    Finish,
+}
+
+/// What a link tells the uplink, with the number of the link.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) peer: Fingerprint,
+    pub(super) serial: u64,
+    pub(super) news: News,
+}
+
+#[derive(Debug)]
+pub(super) enum News {
+    /// The subscription stands; `chain` leads from the publisher to the parent.
+    Linked(Session, Vec<Fingerprint>),
+    /// There will be no subscription.
+    Refused(Option<Refusal>, Error),
+    /// One chunk, its outer layer opened.
+    Media(InnerSealed, Hint),
+    /// A media message that did not open or parse.
+    Unopened,
+    /// A control message about the stream.
+    Control(Message),
+    /// The link is over.
+    Lost(Error),
+}
+
+/// What one link needs to know.
+pub(super) struct Link {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) own: Fingerprint,
+    pub(super) stream: StreamId,
+    /// Addresses of one peer; never empty.
+    pub(super) hops: Vec<Hop>,
+    pub(super) policy: Policy,
+    pub(super) neighbours: Option<Neighbours>,
+    pub(super) serial: u64,
+    pub(super) reports: mpsc::Sender<Report>,
+}
+
+/// A granted subscription.
+struct Granted {
+    session: Session,
+    receiver: Receiver,
+    chain: Vec<Fingerprint>,
+}
+
+impl Link {
+    /// Lives as long as the link; its last report is `Refused` or `Lost`.
+    pub(super) async fn run(self, mut orders: mpsc::Receiver<Order>) {
+        let peer = self.hops.first().map_or(Fingerprint([0; 32]), |hop| hop.fingerprint);
+        let mut granted = match self.establish().await {
+            Ok(granted) => granted,
+            Err((refusal, error)) => return self.report(peer, News::Refused(refusal, error)).await,
+        };
+        let news = News::Linked(granted.session.clone(), std::mem::take(&mut granted.chain));
+        self.report(peer, news).await;
+        let error = self.follow(&mut granted, peer, &mut orders).await;
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.leave(&granted.session);
+        }
+        self.report(peer, News::Lost(error)).await;
+    }
+
+    async fn report(&self, peer: Fingerprint, news: News) {
+        // Without a reader the uplink is gone, and this link ends with it.
+        let _ = self.reports.send(Report { peer, serial: self.serial, news }).await;
+    }
+
+    async fn establish(&self) -> Result<Granted, (Option<Refusal>, Error)> {
+        let mut last = Error::NoAnswer;
+        for hop in &self.hops {
+            match self.dial(hop).await {
+                Ok(session) => return self.subscribe(session).await,
+                Err(error) => last = error,
+            }
+        }
+        Err((None, last))
+    }
+
+    async fn dial(&self, hop: &Hop) -> Result<Session, Error> {
+        let expect = Expect::Fingerprint(hop.fingerprint);
+        match timeout(DIAL_TIMEOUT, self.endpoint.connect(hop.addr, hop.transport_key, expect)).await {
+            Ok(connected) => connected.map_err(|source| Error::Unreachable { hop: hop.to_string(), source }),
+            Err(_) => Err(Error::Silent { hop: hop.to_string() }),
+        }
+    }
+
+    async fn subscribe(&self, session: Session) -> Result<Granted, (Option<Refusal>, Error)> {
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.join(&session);
+        }
+        let wish = Message::Subscribe { stream: self.stream, subscription: 1, policy: self.policy };
+        let granted = match session.send_control(&wish.to_bytes()).await {
+            Err(_) => Err((None, Error::Parent("closed before the subscription"))),
+            Ok(()) => match timeout(ANSWER_TIMEOUT, self.answer(&session)).await {
+                Ok(Ok(chain)) => self.key(&session).map_err(|error| (None, error)).map(|receiver| (receiver, chain)),
+                Ok(Err(refused)) => Err(refused),
+                Err(_) => Err((None, Error::Parent("no answer to the subscription"))),
+            },
+        };
+        match granted {
+            Ok((receiver, chain)) => Ok(Granted { session, receiver, chain }),
+            Err(refused) => {
+                self.part(session);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Ends a link without a subscription, after it had time to tell of others that have room.
+    fn part(&self, session: Session) {
+        let (neighbours, stream) = (self.neighbours.clone(), self.stream);
+        tokio::spawn(async move {
+            if let Some(neighbours) = &neighbours {
+                let _ = timeout(LINGER, listen(&session, neighbours, stream)).await;
+                neighbours.leave(&session);
+            }
+            session.finish(CloseCode::DONE, "no subscription", FAREWELL).await;
+        });
+    }
+
+    fn key(&self, session: &Session) -> Result<Receiver, Error> {
+        let key = session.transit_key(session.inbound(), &transit_context(self.stream, 1))?;
+        let name = subscriber_id(self.own).map_err(|_| Error::Parent("fingerprint"))?;
+        Ok(Receiver::new(key, name.as_bytes()))
+    }
+
+    /// Waits for the grant.
+    async fn answer(&self, session: &Session) -> Result<Vec<Fingerprint>, (Option<Refusal>, Error)> {
+        loop {
+            let bytes = session.recv_control().await.map_err(|error| (None, error.into()))?;
+            let malformed = |_| (None, Error::Parent("malformed control message"));
+            match Message::parse(&bytes).map_err(malformed)? {
+                Message::Subscribed { stream, subscription: 1, chain } if stream == self.stream => {
+                    return match chain.contains(&self.own) {
+                        true => Err((
+                            Some(Refusal::Loop),
+                            Error::Parent("this node is on the parent's own way to the publisher"),
+                        )),
+                        false => Ok(chain),
+                    };
+                }
+                Message::Refused { reason, detail, .. } => {
+                    return Err((Some(reason), Error::ParentRefused { detail }));
+                }
+                message if Neighbours::takes(&message) => {
+                    if let Some(neighbours) = &self.neighbours {
+                        neighbours.hear(session, message);
+                    }
+                }
+                // What goes to everybody below may come first; a member asks again for what it misses.
+                Message::Commit { .. } | Message::Tree { .. } | Message::Down { .. } | Message::Rerouted { .. } => {}
+                _ => return Err((None, Error::Parent("unexpected answer to the subscription"))),
+            }
+        }
+    }
+
+    async fn follow(&self, granted: &mut Granted, peer: Fingerprint, orders: &mut mpsc::Receiver<Order>) -> Error {
+        loop {
+            tokio::select! {
+                message = granted.session.recv_message() => match message {
+                    Ok(bytes) => self.media(granted, peer, &bytes).await,
+                    Err(error) => return error.into(),
+                },
+                message = granted.session.recv_control() => match message.map(|bytes| Message::parse(&bytes)) {
+                    Ok(Ok(message)) => self.control(granted, peer, message).await,
+                    Ok(Err(_)) => {
+                        granted.session.close(CloseCode::PROTOCOL, "malformed control message");
+                        return Error::Parent("malformed control message");
+                    }
+                    Err(error) => return error.into(),
+                },
+                order = orders.recv() => match order {
+                    Some(Order::Policy(policy)) => {
+                        self.send(granted, &Message::SetPolicy { stream: self.stream, policy });
+                    }
+                    Some(Order::Message(message)) => self.send(granted, &message),
+                    Some(Order::Finish) | None => {
+                        while let Ok(Order::Message(message)) = orders.try_recv() {
+                            self.send(granted, &message);
+                        }
+                        granted.session.finish(CloseCode::DONE, "the peer ended", FAREWELL).await;
+                        return Error::Ended;
+                    }
+                },
+            }
+        }
+    }
+
+    fn send(&self, granted: &Granted, message: &Message) {
+        if let Err(error) = granted.session.try_send_control(&message.to_bytes()) {
+            tracing::debug!(%error, "a request to the parent was not sent");
+        }
+    }
+
+    async fn control(&self, granted: &mut Granted, peer: Fingerprint, message: Message) {
+        if message.stream() != self.stream {
+            return;
+        }
+        if Neighbours::takes(&message) {
+            if let Some(neighbours) = &self.neighbours {
+                neighbours.hear(&granted.session, message);
+            }
+            return;
+        }
+        if matches!(message, Message::Ended { .. }) {
+            // The parent sends its last word only after all media was acknowledged, so what is left is here already.
+            while let Ok(Ok(bytes)) = timeout(LAST_MEDIA, granted.session.recv_message()).await {
+                self.media(granted, peer, &bytes).await;
+            }
+        }
+        self.report(peer, News::Control(message)).await;
+    }
+
+    async fn media(&self, granted: &mut Granted, peer: Fingerprint, message: &Bytes) {
+        let opened = Media::parse(message).ok().and_then(|media| {
+            let chunk = Sealed::parse(media.chunk).ok()?;
+            chunk.header.check().ok()?;
+            (chunk.header.stream == self.stream).then_some(())?;
+            Some((granted.receiver.open(media.seq, &chunk).ok()?, media.hint))
+        });
+        let news = opened.map_or(News::Unopened, |(chunk, hint)| News::Media(chunk, hint));
+        self.report(peer, news).await;
+    }
+}
+
+/// Hears offers until the link ends.
+async fn listen(session: &Session, neighbours: &Neighbours, stream: StreamId) {
+    while let Ok(bytes) = session.recv_control().await {
+        match Message::parse(&bytes) {
+            Ok(message) if message.stream() == stream && Neighbours::takes(&message) => {
+                neighbours.hear(session, message);
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,624 @@
+//! The way up: keeps parents as the mesh core decides, and hands on what comes from them, each thing once.
+
+mod link;
+mod recent;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_alm::mesh::{Action, Arrival, Config, Key, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
+use edge_net::{CloseCode, Endpoint, Session};
+use edge_wire::chunk::InnerSealed;
+use edge_wire::control::{Message, Refusal};
+use edge_wire::id::{Epoch, Fingerprint, StreamId};
+use edge_wire::layer::Policy;
+use edge_wire::link::Hint;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::event::UplinkStats;
+use crate::neighbours::{Heard, Neighbours};
+use crate::ticket::Hop;
+use crate::{Error, Shutdown, clock};
+use link::{Link, MAX_ORDERS, News, Order, Report};
+use recent::{Contents, Recent};
+
+/// Messages to the parent that may wait.
+pub const MAX_OUTGOING: usize = 64;
+
+/// Reports of all links that may wait; a link that finds no room stops reading, and its parent thins what it sends.
+const MAX_REPORTS: usize = 512;
+/// How long a node without a parent tries before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a node that nobody ever answered: a wrong ticket should be told soon.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// Time between two looks at the round-trip times.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// How long other parents may take to confirm that the stream is over.
+const ENDING_GRACE: Duration = Duration::from_millis(500);
+/// A parent that delivered within this time goes on delivering.
+const DELIVERING_MS: u64 = 400;
+/// How long links may take to end politely.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a node does with what comes from above. Calls must return at once.
+pub trait Handler: Send {
+    /// The node has a parent to follow, or its way to the publisher is another one; `chain` leads from the publisher
+    /// to that parent.
+    fn connected(&mut self, session: &Session, chain: &[Fingerprint], why: &str);
+    /// One chunk, its outer layer opened.
+    fn media(&mut self, chunk: InnerSealed, hint: Hint) -> Taken;
+    /// A media message that did not open or parse.
+    fn refused(&mut self);
+    /// A control message for this node or for peers below.
+    fn control(&mut self, message: Message);
+    /// A parent was found to do harm.
+    fn accused(&mut self, _parent: Fingerprint, _misdeed: &str) {}
+    /// No parent is left; the uplink looks for one again.
+    fn disconnected(&mut self, reason: &Error);
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is what it says, as far as this node can tell.
+    Good {
+        /// Time since it was captured, if it says so.
+        age_ms: Option<u32>,
+    },
+    /// It cannot be opened yet.
+    Held,
+    /// It is not from the publisher.
+    Forged,
+}
+
+/// Who may become a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Parents {
+    /// Whoever offers to carry the stream.
+    #[default]
+    Any,
+    /// Only the peers of the ticket.
+    Fixed,
+}
+
+/// Which layers a node asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layers {
+    /// As many of these as the link takes.
+    UpTo(Policy),
+    /// Exactly these, as a person said.
+    Pinned(Policy),
+}
+
+impl Layers {
+    /// The highest ones.
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::UpTo(policy) | Self::Pinned(policy) => policy,
+        }
+    }
+}
+
+/// Which stream to fetch, and from whom.
+#[derive(Debug)]
+pub struct Uplink {
+    /// Own endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Own fingerprint.
+    pub own: Fingerprint,
+    /// The stream.
+    pub stream: StreamId,
+    /// Its publisher.
+    pub publisher: Fingerprint,
+    /// Peers to ask first.
+    pub hops: Vec<Hop>,
+    /// Layers wanted.
+    pub layers: Layers,
+    /// Whether this node can tell a forged chunk.
+    pub opens: Opens,
+    /// Who else may become a parent; without it only the `hops` do.
+    pub mesh: Option<Company>,
+    /// Where the state of the uplink can be read.
+    pub gauge: Gauge,
+}
+
+/// The neighbours and what is heard of their offers.
+#[derive(Debug)]
+pub struct Company {
+    /// Passes offers on.
+    pub neighbours: Neighbours,
+    /// Verified offers.
+    pub offers: mpsc::Receiver<Heard>,
+}
+
+/// Readable from other tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Gauge(Arc<std::sync::Mutex<UplinkStats>>);
+
+impl Gauge {
+    /// The state when it was last written.
+    pub fn stats(&self) -> UplinkStats {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, stats: UplinkStats) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stats;
+    }
+}
+
+impl Uplink {
+    /// Runs until the stream is over, `shutdown`, or nobody can be reached for too long.
+    pub async fn run(
+        mut self,
+        handler: &mut dyn Handler,
+        mut outgoing: mpsc::Receiver<Message>,
+        shutdown: Shutdown,
+    ) -> Result<(), Error> {
+        let (reports, mut news) = mpsc::channel(MAX_REPORTS);
+        let (neighbours, mut offers) = match self.mesh.take() {
+            Some(company) => (Some(company.neighbours), company.offers),
+            // Its sender is gone at once, so it never says anything.
+            None => (None, mpsc::channel(1).1),
+        };
+        let mut driver = Driver::new(self, neighbours, handler, reports);
+        let mut measuring = interval(MEASURE_EVERY);
+        measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let over = crate::ended(shutdown);
+        tokio::pin!(over);
+        let outcome = loop {
+            driver.act();
+            if let Some(outcome) = driver.outcome() {
+                break outcome;
+            }
+            tokio::select! {
+                () = &mut over => break Ok(()),
+                Some(report) = news.recv() => driver.hear(report),
+                Some(heard) = offers.recv() => driver.offered(heard),
+                Some(message) = outgoing.recv(), if driver.linked() => driver.ask(message),
+                _ = measuring.tick() => driver.measure(),
+                () = sleep_until(driver.deadline()) => {}
+            }
+        };
+        while let Ok(message) = outgoing.try_recv() {
+            driver.ask(message);
+        }
+        driver.finish(&mut news).await;
+        outcome
+    }
+}
+
+/// One parent, present or on the way.
+struct Line {
+    serial: u64,
+    orders: mpsc::Sender<Order>,
+    session: Option<Session>,
+    chain: Vec<Fingerprint>,
+    delivered_ms: u64,
+    ended: bool,
+}
+
+struct Driver<'a> {
+    up: Uplink,
+    neighbours: Option<Neighbours>,
+    handler: &'a mut dyn Handler,
+    reports: mpsc::Sender<Report>,
+    mesh: Mesh,
+    lines: BTreeMap<Fingerprint, Line>,
+    serial: u64,
+    recent: Recent,
+    contents: Contents,
+    /// The parent last told to the handler, and its way.
+    followed: Option<(Fingerprint, Vec<Fingerprint>)>,
+    why: &'static str,
+    connected: bool,
+    epoch: Epoch,
+    patience: Instant,
+    over_at: Option<Instant>,
+    over: bool,
+    last_error: Option<Error>,
+}
+
+impl<'a> Driver<'a> {
+    fn new(
+        up: Uplink,
+        neighbours: Option<Neighbours>,
+        handler: &'a mut dyn Handler,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        let now_ms = clock::now_ms();
+        let seed = up.own.0.iter().fold(0_u64, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(*byte)));
+        let config = Config {
+            own: up.own,
+            source: up.publisher,
+            wanted: up.layers.policy(),
+            opens: up.opens,
+            seed: seed ^ clock::unix_us(),
+            layer_kbps: Vec::new(),
+        };
+        let mut mesh = Mesh::new(config, now_ms);
+        if let Layers::Pinned(policy) = up.layers {
+            mesh.pin(now_ms, Some(policy));
+        }
+        for (rank, hop) in up.hops.iter().enumerate() {
+            let repeated = up.hops.iter().take(rank).any(|other| other.fingerprint == hop.fingerprint);
+            if !repeated {
+                mesh.offer(now_ms, Origin::Ticket, contact(hop.fingerprint, up.publisher, rank));
+            }
+        }
+        Self {
+            up,
+            neighbours,
+            handler,
+            reports,
+            mesh,
+            lines: BTreeMap::new(),
+            serial: 0,
+            recent: Recent::default(),
+            contents: Contents::default(),
+            followed: None,
+            why: "",
+            connected: false,
+            epoch: Epoch(0),
+            patience: Instant::now() + FIRST_PATIENCE,
+            over_at: None,
+            over: false,
+            last_error: None,
+        }
+    }
+
+    /// Does what the mesh core decided.
+    fn act(&mut self) {
+        while let Some(action) = self.mesh.poll(clock::now_ms()) {
+            match action {
+                Action::Subscribe { peer, policy } => self.dial(peer, policy),
+                Action::SetPolicy { peer, policy } => self.order(peer, Order::Policy(policy)),
+                Action::Drop { peer, why } => {
+                    tracing::info!(%peer, ?why, "a parent is given up");
+                    self.order(peer, Order::Finish);
+                    self.lines.remove(&peer);
+                }
+                Action::Accuse(evidence) => {
+                    let misdeed = words::misdeed(evidence.misdeed);
+                    tracing::warn!(parent = %evidence.peer, misdeed, count = evidence.count, "a parent does harm");
+                    self.handler.accused(evidence.peer, misdeed);
+                }
+                Action::Stranded => tracing::warn!("no parent is left that brings the stream"),
+                Action::Switched { to, why, .. } => {
+                    self.why = words::switch(why);
+                    self.follow(to);
+                }
+            }
+        }
+        self.up.gauge.set(self.stats());
+    }
+
+    /// Tells the handler whom this node follows, when that changed.
+    fn follow(&mut self, parent: Fingerprint) {
+        let Some(line) = self.lines.get(&parent) else { return };
+        let Some(session) = &line.session else { return };
+        if self.followed.as_ref().is_some_and(|(peer, chain)| (*peer, chain) == (parent, &line.chain)) {
+            return;
+        }
+        self.connected = true;
+        self.followed = Some((parent, line.chain.clone()));
+        self.handler.connected(session, &line.chain, self.why);
+    }
+
+    fn dial(&mut self, peer: Fingerprint, policy: Policy) {
+        let hops = self.hops(peer);
+        if hops.is_empty() {
+            return self.mesh.refused(clock::now_ms(), peer, Reason::Unreachable);
+        }
+        self.serial += 1;
+        let (orders, inbox) = mpsc::channel(MAX_ORDERS);
+        let link = Link {
+            endpoint: self.up.endpoint.clone(),
+            own: self.up.own,
+            stream: self.up.stream,
+            hops,
+            policy,
+            neighbours: self.neighbours.clone(),
+            serial: self.serial,
+            reports: self.reports.clone(),
+        };
+        tokio::spawn(link.run(inbox));
+        let line =
+            Line { serial: self.serial, orders, session: None, chain: Vec::new(), delivered_ms: 0, ended: false };
+        self.lines.insert(peer, line);
+    }
+
+    /// Where `peer` can be dialed.
+    fn hops(&self, peer: Fingerprint) -> Vec<Hop> {
+        let offered = self.neighbours.as_ref().map_or_else(Vec::new, |neighbours| neighbours.hops(peer));
+        let ticket = self.up.hops.iter().filter(|hop| hop.fingerprint == peer).copied();
+        let mut hops: Vec<Hop> = ticket.chain(offered).collect();
+        hops.dedup();
+        hops.truncate(crate::ticket::MAX_HOPS);
+        hops
+    }
+
+    fn order(&self, peer: Fingerprint, order: Order) {
+        if let Some(line) = self.lines.get(&peer)
+            && line.orders.try_send(order).is_err()
+        {
+            tracing::debug!(%peer, "an order to a link was not taken");
+        }
+    }
+
+    /// Whether a request would find a parent.
+    fn linked(&self) -> bool {
+        self.lines.values().any(|line| line.session.is_some() && !line.ended)
+    }
+
+    /// Passes a request on to the parent, or to any other parent while there is none.
+    fn ask(&mut self, message: Message) {
+        let primary = self.mesh.state().primary;
+        let linked = |line: &&Line| line.session.is_some() && !line.ended;
+        let line = primary.and_then(|primary| self.lines.get(&primary)).filter(linked);
+        let line = line.or_else(|| self.lines.values().find(linked));
+        if let Some(line) = line
+            && line.orders.try_send(Order::Message(message)).is_err()
+        {
+            tracing::debug!("a request to the parent was not sent");
+        }
+    }
+
+    fn offered(&mut self, heard: Heard) {
+        if heard.offer.peer != self.up.own {
+            self.mesh.offer(clock::now_ms(), Origin::Peer(heard.told_by), heard.offer);
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        let Report { peer, serial, news } = report;
+        // What a link says after it was given up is of no interest any more.
+        let Some(line) = self.lines.get_mut(&peer).filter(|line| line.serial == serial) else { return };
+        let now_ms = clock::now_ms();
+        match news {
+            News::Linked(session, chain) => {
+                let rtt_ms = u32::try_from(session.rtt().as_millis()).unwrap_or(u32::MAX);
+                line.session = Some(session);
+                line.chain.clone_from(&chain);
+                self.mesh.linked(now_ms, peer, rtt_ms, &chain);
+            }
+            News::Refused(refusal, error) => {
+                self.lines.remove(&peer);
+                tracing::info!(%peer, %error, "no subscription");
+                if refusal.is_some() && !self.connected {
+                    self.patience = self.patience.max(Instant::now() + FIRST_PATIENCE);
+                }
+                self.last_error = Some(error);
+                self.mesh.refused(now_ms, peer, reason(refusal));
+            }
+            News::Media(chunk, hint) => {
+                line.delivered_ms = now_ms;
+                self.media(now_ms, peer, chunk, hint);
+            }
+            News::Unopened => self.handler.refused(),
+            News::Control(message) => self.control(now_ms, peer, message),
+            News::Lost(error) => {
+                let ended = line.ended;
+                self.lines.remove(&peer);
+                self.last_error = Some(error);
+                self.mesh.lost(now_ms, peer);
+                self.orphaned(ended);
+            }
+        }
+    }
+
+    fn media(&mut self, now_ms: u64, peer: Fingerprint, chunk: InnerSealed, hint: Hint) {
+        let header = &chunk.header;
+        if header.epoch > self.epoch {
+            self.epoch = header.epoch;
+            if let Some(neighbours) = &self.neighbours {
+                neighbours.turn(header.epoch, &self.lines.keys().copied().collect::<Vec<_>>());
+            }
+        }
+        let arrival = Arrival {
+            key: Key { epoch: header.epoch.0, seq: header.seq.0 },
+            layer: header.layer,
+            media: if hint.audio { Media::Sound } else { Media::Picture },
+            bytes: u32::try_from(chunk.ciphertext.len()).unwrap_or(u32::MAX),
+            age_ms: None,
+        };
+        let verdict = self.mesh.arrived(now_ms, peer, &arrival);
+        if self.up.opens == Opens::OuterOnly {
+            return self.carry(peer, (arrival, verdict), chunk, hint);
+        }
+        if verdict != Verdict::Open {
+            return;
+        }
+        match self.handler.media(chunk, hint) {
+            Taken::Good { age_ms } => self.mesh.opened(now_ms, peer, &Arrival { age_ms, ..arrival }),
+            Taken::Held => self.mesh.opened(now_ms, peer, &arrival),
+            Taken::Forged => self.mesh.failed(now_ms, peer, arrival.key),
+        }
+    }
+
+    /// A node that cannot open the inner seal passes on both of two chunks that claim to be the same: a member below
+    /// can tell which one is good.
+    fn carry(&mut self, peer: Fingerprint, (arrival, verdict): (Arrival, Verdict), chunk: InnerSealed, hint: Hint) {
+        let now_ms = clock::now_ms();
+        let known = self.contents.compare((arrival.key.epoch, arrival.key.seq), peer, &chunk);
+        match (verdict, known) {
+            (Verdict::Open, _) => {
+                self.handler.media(chunk, hint);
+                self.mesh.opened(now_ms, peer, &arrival);
+            }
+            (Verdict::Duplicate, recent::Known::Other { first, passed: false }) => {
+                self.mesh.disagreed(now_ms, first, peer);
+                self.handler.media(chunk, hint);
+            }
+            _ => {}
+        }
+    }
+
+    fn control(&mut self, now_ms: u64, peer: Fingerprint, message: Message) {
+        match message {
+            Message::Ended { .. } => {
+                if let Some(line) = self.lines.get_mut(&peer) {
+                    line.ended = true;
+                }
+                self.over_at = self.over_at.or(Some(Instant::now() + ENDING_GRACE));
+                self.orphaned(true);
+            }
+            Message::Rerouted { chain, .. } => {
+                if let Some(line) = self.lines.get_mut(&peer) {
+                    line.chain.clone_from(&chain);
+                }
+                self.mesh.rerouted(now_ms, peer, &chain);
+                self.act();
+                if self.mesh.state().primary == Some(peer) && !chain.is_empty() {
+                    self.follow(peer);
+                }
+            }
+            // Two parents bring the same commit; it is of use once.
+            message if self.recent.is_new(now_ms, &message) => self.handler.control(message),
+            _ => {}
+        }
+    }
+
+    /// Looks whether a link remains after one ended.
+    fn orphaned(&mut self, ended: bool) {
+        let mut linked = self.lines.values().filter(|line| line.session.is_some()).peekable();
+        if linked.peek().is_some() {
+            self.over |= linked.all(|line| line.ended);
+            return;
+        }
+        if ended {
+            self.over = true;
+            return;
+        }
+        if self.connected {
+            self.connected = false;
+            self.followed = None;
+            self.patience = Instant::now() + PATIENCE;
+            self.handler.disconnected(self.last_error.as_ref().unwrap_or(&Error::NoAnswer));
+        }
+    }
+
+    fn measure(&mut self) {
+        let now_ms = clock::now_ms();
+        for (peer, line) in &self.lines {
+            if let Some(session) = &line.session {
+                let rtt_ms = u32::try_from(session.rtt().as_millis()).unwrap_or(u32::MAX);
+                self.mesh.measured(now_ms, *peer, rtt_ms);
+            }
+        }
+        let Some(over_at) = self.over_at else { return };
+        if Instant::now() < over_at {
+            return;
+        }
+        self.over_at = None;
+        let goes_on = |line: &&Line| !line.ended && now_ms.saturating_sub(line.delivered_ms) < DELIVERING_MS;
+        match self.lines.values().find(goes_on).is_some() {
+            // One parent says that the stream is over while another goes on with it.
+            true => {
+                let wrong: Vec<Fingerprint> =
+                    self.lines.iter().filter(|(_, line)| line.ended).map(|(peer, _)| *peer).collect();
+                wrong.into_iter().for_each(|peer| {
+                    self.order(peer, Order::Finish);
+                    self.lines.remove(&peer);
+                    self.mesh.lost(now_ms, peer);
+                });
+            }
+            false => self.over = true,
+        }
+    }
+
+    fn outcome(&mut self) -> Option<Result<(), Error>> {
+        if self.over {
+            self.handler.control(Message::Ended { stream: self.up.stream });
+            return Some(Ok(()));
+        }
+        let dialing = self.lines.values().any(|line| line.session.is_some());
+        if dialing || self.connected || Instant::now() < self.patience {
+            return None;
+        }
+        Some(Err(self.last_error.take().unwrap_or(Error::NoAnswer)))
+    }
+
+    fn deadline(&self) -> Instant {
+        let wait_ms = self.mesh.deadline().saturating_sub(clock::now_ms());
+        let decided = Instant::now() + Duration::from_millis(wait_ms.max(1));
+        match self.connected {
+            true => decided,
+            false => decided.min(self.patience + Duration::from_millis(1)),
+        }
+    }
+
+    async fn finish(&mut self, news: &mut mpsc::Receiver<Report>) {
+        let lines = std::mem::take(&mut self.lines);
+        for line in lines.values() {
+            let _ = line.orders.try_send(Order::Finish);
+        }
+        let mut left: Vec<u64> = lines.values().filter(|line| line.session.is_some()).map(|line| line.serial).collect();
+        // A link that still dials has nothing to say, and ends with its orders.
+        drop(lines);
+        let parting = async {
+            while !left.is_empty() {
+                let Some(report) = news.recv().await else { return };
+                if matches!(report.news, News::Lost(_)) {
+                    left.retain(|serial| *serial != report.serial);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, parting).await;
+    }
+
+    fn stats(&self) -> UplinkStats {
+        let state = self.mesh.state();
+        let name = |peer: &Fingerprint| peer.to_string();
+        let line = state.primary.and_then(|primary| self.lines.get(&primary));
+        UplinkStats {
+            parent: state.primary.as_ref().map(name),
+            standby: state.standbys.first().map(name),
+            depth: line.map_or(0, |line| line.chain.len()),
+            rtt_ms: line.and_then(|line| line.session.as_ref()).map_or(0.0, |s| s.rtt().as_secs_f64() * 1e3),
+            layers: (state.policy.max_spatial, state.policy.max_temporal),
+            why: words::layers(state.why).to_owned(),
+            silence_ms: state.silence_ms.unwrap_or(0),
+            switches: state.counters.voluntary,
+            heals: state.counters.heals,
+            duplicates: state.counters.duplicates,
+            forgeries: state.counters.forgeries,
+        }
+    }
+}
+
+impl Drop for Driver<'_> {
+    fn drop(&mut self) {
+        for line in self.lines.values() {
+            if let Some(session) = &line.session {
+                session.close(CloseCode::DONE, "the peer ended");
+            }
+        }
+    }
+}
+
+/// What is known of a peer that a ticket names: that it is there. Earlier hops are preferred.
+fn contact(peer: Fingerprint, publisher: Fingerprint, rank: usize) -> Offer {
+    let chain = if peer == publisher { vec![publisher] } else { vec![publisher, peer] };
+    Offer {
+        peer,
+        measured_at_unix_ms: 0,
+        uplink_kbps: u32::MAX >> rank.min(8),
+        subscribers_max: u32::MAX,
+        subscribers: 0,
+        layers: Policy::UNCAPPED,
+        chain,
+    }
+}
+
+fn reason(refusal: Option<Refusal>) -> Reason {
+    match refusal {
+        Some(Refusal::Full) => Reason::Full,
+        Some(Refusal::Loop) => Reason::Loop,
+        Some(Refusal::TooDeep) => Reason::TooDeep,
+        Some(_) => Reason::Other,
+        None => Reason::Unreachable,
+    }
+}
