@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use edge_fountain::live::{DecodeError, EncodeError};
 use edge_wire::id::Fingerprint;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 
@@ -104,6 +105,9 @@ pub enum Error {
     /// TLS could not be configured for dialing.
     #[error("cannot configure TLS")]
     Setup(#[source] Arc<BindError>),
+    /// The peer sent a symbol that no honest peer sends; that ended the session.
+    #[error("the peer sent a malformed symbol")]
+    Symbol(#[source] Arc<DecodeError>),
     /// The TLS exporter gave no key; it cannot happen on an established connection.
     #[error("the connection gave no key")]
     Exporter,
@@ -181,6 +185,9 @@ pub enum SendError {
         /// Largest allowed.
         bound: usize,
     },
+    /// The codec of symbols refused the message; send it as a stream.
+    #[error("the message cannot be cut into symbols")]
+    Coding(#[source] Arc<EncodeError>),
     /// The session is over.
     #[error("the session is over")]
     Closed(#[from] Error),

@@ -1,16 +1,20 @@
-//! Incoming media: whole uni-streams, read side by side, handed out in the order in which they are complete.
+//! Incoming media: whole uni-streams, read side by side, and symbols in datagrams, handed out in the order in which
+//! messages are complete.
 //!
 //! Nothing is read unless somebody asks for a message: a reader that does not keep up fills its own connection's
 //! windows, and the sender of that connection skips messages.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use edge_fountain::live::DecodeError;
 use quinn::{Connection, ConnectionError, ReadError, RecvStream};
 
 use crate::error::{CloseCode, Error};
+use crate::symbols;
 
 /// Largest media message in bytes: a chunk of the largest size and its link framing.
 pub const MAX_MESSAGE: usize = edge_wire::chunk::MAX_LEN + edge_wire::link::PREFIX_LEN;
@@ -25,11 +29,14 @@ const MAX_INITIAL: usize = 32 << 10;
 const EXPECTED_DECAY: usize = 16;
 /// Chunks taken from QUIC at a time.
 const CHUNKS: usize = 16;
+/// Datagrams taken before streams get their turn.
+const DATAGRAMS: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
     conn: Connection,
     readers: Readers,
+    symbols: symbols::Incoming,
 }
 
 /// Messages under way, in the order of their streams.
@@ -51,19 +58,41 @@ enum Step {
     Whole(Bytes),
     Abandoned,
     TooLarge(usize),
+    Malformed(DecodeError),
     Lost(ConnectionError),
 }
 
 impl Inbox {
-    pub(crate) fn new(conn: Connection) -> Self {
-        Self { conn, readers: Readers::default() }
+    pub(crate) fn new(conn: Connection, symbols: symbols::Shared) -> Self {
+        Self { conn, readers: Readers::default(), symbols: symbols::Incoming::new(symbols) }
     }
 
-    /// The next whole message; one above the bound ends the session. Reading can be cancelled without loss.
+    /// The next whole message; one above its bound, or a malformed symbol, ends the session. Reading can be cancelled
+    /// without loss.
     pub(crate) async fn next(&mut self) -> Result<Bytes, Error> {
-        let Self { conn, readers } = self;
+        let step = self.step().await;
+        self.end(step)
+    }
+
+    async fn step(&mut self) -> Step {
+        let Self { conn, readers, symbols } = self;
         let mut accept = pin!(conn.accept_uni());
-        let step = poll_fn(|cx| {
+        let mut datagram = pin!(conn.read_datagram());
+        poll_fn(|cx| {
+            for turn in 0..=DATAGRAMS {
+                if turn == DATAGRAMS {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
+                // A lost connection is told below, after everything that came before.
+                let Poll::Ready(Ok(bytes)) = datagram.as_mut().poll(cx) else { break };
+                datagram.set(conn.read_datagram());
+                match symbols.push(&bytes) {
+                    Ok(None) => {}
+                    Ok(Some(message)) => return Poll::Ready(Step::Whole(message)),
+                    Err(error) => return Poll::Ready(Step::Malformed(error)),
+                }
+            }
             loop {
                 let lost = loop {
                     if readers.open.len() >= MAX_READERS {
@@ -84,13 +113,20 @@ impl Inbox {
                 }
             }
         })
-        .await;
+        .await
+    }
+
+    fn end(&self, step: Step) -> Result<Bytes, Error> {
         match step {
             Step::Whole(message) => Ok(message),
             Step::Lost(error) => Err(error.into()),
             Step::TooLarge(len) => {
-                conn.close(CloseCode::TOO_LARGE.var(), b"message above its bound");
+                self.conn.close(CloseCode::TOO_LARGE.var(), b"message above its bound");
                 Err(Error::TooLarge { len, bound: MAX_MESSAGE })
+            }
+            Step::Malformed(error) => {
+                self.conn.close(CloseCode::PROTOCOL.var(), b"malformed symbol");
+                Err(Error::Symbol(Arc::new(error)))
             }
             Step::Abandoned => Err(Error::ClosedHere),
         }

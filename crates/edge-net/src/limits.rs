@@ -20,7 +20,7 @@ const SEND_WINDOW: u64 = 12 << 20;
 /// Uni-streams a peer may have open; above the messages a sender keeps in flight.
 const MAX_UNI_STREAMS: u32 = 512;
 /// Bytes of datagrams kept in each direction; the oldest go first.
-const DATAGRAM_BUFFER: usize = 256 << 10;
+pub(crate) const DATAGRAM_BUFFER: usize = 256 << 10;
 /// Bytes of TLS handshake messages that may arrive out of order.
 const CRYPTO_BUFFER: usize = 16 << 10;
 

@@ -1,7 +1,9 @@
-//! Outgoing media: one uni-stream per message, whole messages refused before they start when too much is in flight.
+//! Outgoing media: one uni-stream per message or symbols in datagrams, whole messages refused before they start when too
+//! much is in flight.
 //!
-//! Model: a message is in flight from its first byte until the peer acknowledged its last one. The budget follows the
-//! [`Window`], so that the network's queue stays short and what is dropped is dropped here, whole.
+//! Model: a message is in flight from its first byte until the peer acknowledged its last one; one that went as
+//! datagrams, for one round trip. The budget follows the [`Window`], so that the network's queue stays short and what is
+//! dropped is dropped here, whole.
 //!
 //! A message costs no task and no allocation of its own: acknowledged streams are only looked for once per round trip
 //! or when the budget seems used up, and only a caller that waits for room has wakers registered.
@@ -11,15 +13,18 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::{Connection, SendStream, StoppedError, StreamId, VarInt, WriteError};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
+use crate::delivery::Way;
 use crate::error::{CloseCode, Error, SendError};
 use crate::inbox::MAX_MESSAGE;
+use crate::path::{Counters, Path, Sampler};
+use crate::symbols::{self, Plan};
 use crate::window::{Look, Window};
 
 /// Most bytes in flight to one peer, however wide its path; one more message may be added to an empty flight.
@@ -34,6 +39,8 @@ const RECENT_DECAY: usize = 16;
 const WATCHED_PER_PRIORITY: usize = 4;
 /// Streams that a waiting caller watches in all.
 const WATCHED: usize = 16;
+/// Shortest time between two looks at datagrams that QUIC did not send yet.
+const PATIENCE_MIN_US: u64 = 1_000;
 
 /// What is on its way to a peer and not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +69,9 @@ struct State {
     /// Bytes that may be in flight, as of the last look at the path.
     budget: usize,
     window: Window,
+    sampler: Sampler,
+    symbols: symbols::Outgoing,
+    rtt_us: u64,
     recent_len: usize,
     /// A stream that a waiting caller opened for the next message.
     spare: Option<SendStream>,
@@ -81,7 +91,8 @@ enum Wait {
     Nothing,
     Stream,
     Unstuck(OwnedNotified),
-    Acks(Vec<Watched>),
+    /// The first of these streams, or the time until datagrams stop counting.
+    Acks(Vec<Watched>, Option<Duration>),
 }
 
 type Watched = (StreamId, Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send>>);
@@ -97,6 +108,57 @@ impl Outbox {
         })
     }
 
+    /// Sends `message` now or not at all, by `way` as far as datagrams can carry it.
+    pub(crate) fn try_send_by(self: &Arc<Self>, message: Bytes, priority: i32, way: Way) -> Result<(), SendError> {
+        let plan = |repair| Plan::new(&self.conn, message.len(), repair);
+        match way {
+            Way::Stream => self.try_send(message, priority),
+            Way::Protected { repair } => match plan(repair) {
+                Some(plan) => self.try_send_symbols(&message, plan),
+                None => self.try_send(message, priority),
+            },
+            Way::Both { repair } => {
+                let plan = plan(repair);
+                self.try_send(message.clone(), priority)?;
+                // What does not fit beside the stream is not needed: the stream arrives.
+                plan.map_or(Ok(()), |plan| match self.try_send_symbols(&message, plan) {
+                    Err(SendError::Full) => Ok(()),
+                    sent => sent,
+                })
+            }
+        }
+    }
+
+    /// Sends `message` as datagrams now or not at all.
+    fn try_send_symbols(&self, message: &[u8], plan: Plan) -> Result<(), SendError> {
+        let mut state = self.lock();
+        let now_us = self.now_us();
+        state.make_ready(&self.conn, plan.wire_len, now_us);
+        if !state.has_room(plan.wire_len) || !plan.fits_queue(&self.conn, state.budget) {
+            state.held_back(now_us);
+            return Err(self.full());
+        }
+        let until_us = now_us.saturating_add(state.rtt_us);
+        state.symbols.send(&self.conn, message, plan, until_us)
+    }
+
+    /// What the path did lately.
+    pub(crate) fn path(&self) -> Path {
+        let mut state = self.lock();
+        let now_us = self.now_us();
+        state.look(&self.conn, now_us);
+        let path = self.conn.stats().path;
+        let rtt_min = state.window.base_us().map_or(path.min_rtt, Duration::from_micros).min(path.rtt);
+        let base = Path {
+            rtt: path.rtt,
+            rtt_min,
+            queue_delay: path.rtt.saturating_sub(rtt_min),
+            datagram_len: self.conn.max_datagram_size().unwrap_or(0),
+            ..Path::default()
+        };
+        state.sampler.estimate(now_us, base)
+    }
+
     /// Sends `message` now or not at all. An empty message carries nothing and is not sent.
     pub(crate) fn try_send(self: &Arc<Self>, message: Bytes, priority: i32) -> Result<(), SendError> {
         let len = message.len();
@@ -107,13 +169,10 @@ impl Outbox {
             return Ok(());
         }
         let mut state = self.lock();
-        state.note(len);
         let now_us = self.now_us();
-        if !state.has_room(len) || state.window.is_due(now_us) {
-            state.look(&self.conn, now_us);
-        }
+        state.make_ready(&self.conn, len, now_us);
         if !state.has_room(len) {
-            state.window.held_back();
+            state.held_back(now_us);
             return Err(self.full());
         }
         let stream = match state.spare.take() {
@@ -125,8 +184,9 @@ impl Outbox {
 
     pub(crate) fn in_flight(&self) -> InFlight {
         let mut state = self.lock();
-        state.sweep();
-        InFlight { messages: state.flights.len() + usize::from(state.stuck), bytes: state.bytes }
+        state.sweep(&self.conn, self.now_us());
+        let messages = state.flights.len().saturating_add(state.symbols.messages());
+        InFlight { messages: messages.saturating_add(usize::from(state.stuck)), bytes: state.in_flight() }
     }
 
     /// Resolves when a message of recent size would be taken.
@@ -141,7 +201,7 @@ impl Outbox {
                     return Ok(());
                 }
                 Wait::Unstuck(unstuck) => self.unless_closed(unstuck).await?,
-                Wait::Acks(watched) => self.first_ack(watched).await?,
+                Wait::Acks(watched, patience) => self.first_ack(watched, patience).await?,
             }
         }
     }
@@ -151,16 +211,18 @@ impl Outbox {
         loop {
             let next = {
                 let mut state = self.lock();
-                state.sweep();
-                match (state.stuck, state.flights.front()) {
-                    (true, _) => Wait::Unstuck(self.unstuck.clone().notified_owned()),
-                    (false, Some(first)) => Wait::Acks(vec![first.watch()]),
-                    (false, None) => return Ok(()),
+                let now_us = self.now_us();
+                state.sweep(&self.conn, now_us);
+                match (state.stuck, state.flights.front(), state.patience(now_us)) {
+                    (true, ..) => Wait::Unstuck(self.unstuck.clone().notified_owned()),
+                    (false, Some(first), _) => Wait::Acks(vec![first.watch()], None),
+                    (false, None, Some(patience)) => Wait::Acks(Vec::new(), Some(patience)),
+                    (false, None, None) => return Ok(()),
                 }
             };
             match next {
                 Wait::Unstuck(unstuck) => self.unless_closed(unstuck).await?,
-                Wait::Acks(watched) => self.first_ack(watched).await?,
+                Wait::Acks(watched, patience) => self.first_ack(watched, patience).await?,
                 Wait::Nothing | Wait::Stream => {}
             }
         }
@@ -230,10 +292,15 @@ impl Outbox {
             return Err(error.into());
         }
         let mut state = self.lock();
-        state.look(&self.conn, self.now_us());
-        Ok(match (state.stuck, state.has_room(state.recent_len), &state.spare) {
+        let now_us = self.now_us();
+        state.look(&self.conn, now_us);
+        let room = state.has_room(state.recent_len);
+        if !room {
+            state.held_back(now_us);
+        }
+        Ok(match (state.stuck, room, &state.spare) {
             (true, ..) => Wait::Unstuck(self.unstuck.clone().notified_owned()),
-            (false, false, _) => Wait::Acks(state.watch()),
+            (false, false, _) => Wait::Acks(state.watch(), state.patience(now_us)),
             (false, true, None) => Wait::Stream,
             (false, true, Some(_)) => Wait::Nothing,
         })
@@ -246,17 +313,25 @@ impl Outbox {
         }
     }
 
-    /// Waits for any of the streams; one that the peer stopped will never be acknowledged and is given up.
-    async fn first_ack(&self, mut watched: Vec<Watched>) -> Result<(), Error> {
-        let (id, outcome) = poll_fn(|cx| {
+    /// Waits for any of the streams, or until `patience` is over; a stream that the peer stopped will never be
+    /// acknowledged and is given up.
+    async fn first_ack(&self, mut watched: Vec<Watched>, patience: Option<Duration>) -> Result<(), Error> {
+        let acked = poll_fn(|cx| {
             for (id, stopped) in &mut watched {
                 if let Poll::Ready(outcome) = stopped.as_mut().poll(cx) {
                     return Poll::Ready((*id, outcome));
                 }
             }
             Poll::Pending
-        })
-        .await;
+        });
+        let (id, outcome) = match patience {
+            None => acked.await,
+            Some(patience) => tokio::select! {
+                acked = acked => acked,
+                () = tokio::time::sleep(patience) => return Ok(()),
+                error = self.conn.closed() => return Err(error.into()),
+            },
+        };
         match outcome {
             Ok(None) => Ok(()),
             Ok(Some(_)) => {
@@ -274,23 +349,58 @@ impl State {
         self.recent_len = len.max(self.recent_len - self.recent_len / RECENT_DECAY);
     }
 
+    /// Notes what is about to be sent, and looks at the path if that may help or is due.
+    fn make_ready(&mut self, conn: &Connection, len: usize, now_us: u64) {
+        self.note(len);
+        if !self.has_room(len) || self.window.is_due(now_us) {
+            self.look(conn, now_us);
+        }
+    }
+
+    fn held_back(&mut self, now_us: u64) {
+        self.window.held_back();
+        self.sampler.held_back(now_us);
+    }
+
     fn has_room(&self, len: usize) -> bool {
-        let bytes = self.bytes.saturating_add(len);
-        let empty = self.flights.is_empty();
-        !self.stuck && (empty || (bytes <= self.budget && self.flights.len() < MAX_IN_FLIGHT_MESSAGES))
+        let bytes = self.in_flight().saturating_add(len);
+        let messages = self.flights.len().saturating_add(self.symbols.messages());
+        !self.stuck && (messages == 0 || (bytes <= self.budget && messages < MAX_IN_FLIGHT_MESSAGES))
+    }
+
+    /// Bytes of streams and datagrams.
+    fn in_flight(&self) -> usize {
+        self.bytes.saturating_add(self.symbols.bytes())
+    }
+
+    /// Time until datagrams stop counting.
+    fn patience(&self, now_us: u64) -> Option<Duration> {
+        let left_us = self.symbols.next_us()?.saturating_sub(now_us).max(PATIENCE_MIN_US);
+        Some(Duration::from_micros(left_us))
     }
 
     fn look(&mut self, conn: &Connection, now_us: u64) {
-        self.sweep();
-        let path = conn.stats().path;
-        let rtt_us = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
-        self.window.look(Look { now_us, rtt_us, in_flight: self.bytes, message: self.recent_len });
+        self.sweep(conn, now_us);
+        let stats = conn.stats();
+        let path = stats.path;
+        self.rtt_us = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
+        let in_flight = self.in_flight();
+        self.window.look(Look { now_us, rtt_us: self.rtt_us, in_flight, message: self.recent_len });
+        let counters = Counters {
+            sent_packets: path.sent_packets.saturating_sub(path.sent_plpmtud_probes),
+            lost_packets: path.lost_packets,
+            sent_bytes: stats.udp_tx.bytes,
+            lost_bytes: path.lost_bytes,
+            in_flight,
+        };
+        self.sampler.note(now_us, counters);
         let cwnd = usize::try_from(path.cwnd).unwrap_or(usize::MAX);
         self.budget = self.window.budget(now_us, self.recent_len, cwnd);
     }
 
     /// Forgets what was acknowledged: QUIC has forgotten those streams.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, conn: &Connection, now_us: u64) {
+        self.symbols.sweep(conn, now_us);
         let mut acked = 0usize;
         self.flights.retain(|flight| {
             let open = flight.stream.priority().is_ok();

@@ -13,12 +13,15 @@ use quinn::Connection;
 use tokio::sync::Mutex;
 
 use crate::control::{Incoming, Outgoing};
+use crate::delivery::Way;
 use crate::error::{CloseCode, Error, SendError};
 use crate::handshake::{Proven, Role};
 use crate::inbox::Inbox;
 use crate::limits;
 use crate::outbox::{InFlight, Outbox};
+use crate::path::Path;
 use crate::slots::Slot;
+use crate::symbols::{self, SymbolStats};
 
 /// A live connection with a proven peer; clones share it, and it closes with its last clone.
 ///
@@ -34,6 +37,7 @@ struct Inner {
     incoming: Mutex<Incoming>,
     outbox: Arc<Outbox>,
     inbox: Mutex<Inbox>,
+    symbols: symbols::Shared,
     _slot: Slot,
 }
 
@@ -70,16 +74,23 @@ pub struct Stats {
 impl Session {
     pub(crate) fn start(conn: Connection, proven: Proven, role: Role, slot: Slot) -> Self {
         limits::open(&conn);
+        let symbols = symbols::Shared::default();
         Self(Arc::new(Inner {
             peer: proven.peer,
             role,
             outgoing: Outgoing::start(proven.send),
             incoming: Mutex::new(Incoming::new(conn.clone(), proven.frames)),
             outbox: Outbox::new(conn.clone()),
-            inbox: Mutex::new(Inbox::new(conn.clone())),
+            inbox: Mutex::new(Inbox::new(conn.clone(), symbols.clone())),
+            symbols,
             conn,
             _slot: slot,
         }))
+    }
+
+    /// Whether `other` is a clone of this one.
+    pub fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Who is at the other end.
@@ -110,6 +121,16 @@ impl Session {
             lost_packets: stats.path.lost_packets,
             lost_bytes: stats.path.lost_bytes,
         }
+    }
+
+    /// What the path did over the last seconds.
+    pub fn path(&self) -> Path {
+        self.0.outbox.path()
+    }
+
+    /// Totals of symbols that came in.
+    pub fn symbol_stats(&self) -> SymbolStats {
+        *self.0.symbols.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The direction in which this end sends.
@@ -166,6 +187,13 @@ impl Session {
         self.0.outbox.try_send(message.into(), priority)
     }
 
+    /// Sends a media message as [`try_send_message`](Self::try_send_message) does, by the way that
+    /// [`delivery::choose`](crate::delivery::choose) or the caller found. What datagrams cannot carry goes as a stream;
+    /// `priority` orders streams only. With [`Way::Both`] the peer receives the message once or twice.
+    pub fn try_send_by(&self, message: impl Into<Bytes>, priority: i32, way: Way) -> Result<(), SendError> {
+        self.0.outbox.try_send_by(message.into(), priority, way)
+    }
+
     /// Resolves when a message of recent size would be taken.
     pub async fn writable(&self) -> Result<(), Error> {
         self.0.outbox.writable().await
@@ -176,7 +204,7 @@ impl Session {
         self.0.outbox.in_flight()
     }
 
-    /// The next whole media message, in the order in which they are complete.
+    /// The next whole media message, in the order in which they are complete, whichever way they came.
     pub async fn recv_message(&self) -> Result<Bytes, Error> {
         self.0.inbox.lock().await.next().await
     }

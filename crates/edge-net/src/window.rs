@@ -87,6 +87,11 @@ impl Window {
         self.base.limited = true;
     }
 
+    /// The shortest round trip of the last while, if one was seen.
+    pub(crate) fn base_us(&self) -> Option<u64> {
+        Some(self.base.shortest_us()).filter(|base_us| *base_us < u64::MAX)
+    }
+
     /// Adjusts the window, once per round trip.
     pub(crate) fn look(&mut self, look: Look) {
         if !self.is_due(look.now_us) {

@@ -1,0 +1,88 @@
+//! How a message goes to a peer: as a stream, as protected datagrams, or both; chosen by what the path does.
+//!
+//! A stream loses nothing but pays about one and a quarter round trips for every time that a packet is lost. Datagrams
+//! with repair symbols pay bytes up front and arrive after half a round trip.
+
+use edge_fountain::live::{self, HEADER_LEN};
+
+use crate::path::Path;
+
+/// Longest message that is sent as datagrams, in bytes; longer ones go as streams.
+pub const MAX_PROTECTED: usize = 128 << 10;
+/// Age at which a live message is too late, in ms.
+pub const DEADLINE_MS: u64 = 200;
+/// Share of messages that may miss the deadline before a stream is not good enough, in a million: pictures that others
+/// need, and pictures that nothing needs.
+pub const LATE_PPM: [u32; 2] = [500, 5_000];
+
+/// Loss below which a path counts as clean, in a million: a packet in a thousand.
+const CLEAN_PPM: u32 = 1_000;
+/// Packets that make a loss a measurement.
+const PACKETS_MIN: u64 = 100;
+/// A loss is found when the third later packet is acknowledged, and an acknowledgement may be held back: this much
+/// later than a round trip after it was sent.
+const DETECTION_US: u64 = 25_000;
+const PPM: u64 = 1_000_000;
+
+/// The way of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Way {
+    /// One QUIC stream: whole in the end, late after a loss.
+    #[default]
+    Stream,
+    /// Symbols in datagrams: in time or not at all.
+    Protected {
+        /// Repair symbols beside those of the message itself.
+        repair: u16,
+    },
+    /// A stream, and symbols beside it if they fit; the receiver gets the message once or twice.
+    Both {
+        /// Repair symbols beside those of the message itself.
+        repair: u16,
+    },
+}
+
+/// What a message is to its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Sound. Its codec hides losses, and its messages are too small for symbols to travel apart.
+    Audio,
+    /// A picture that others start from.
+    Key,
+    /// A picture of the base layer.
+    Base,
+    /// A picture that nothing below it needs.
+    Enhancement,
+}
+
+/// The way for a message of `len` bytes: a stream while enough of its kind are in time by it, else protected.
+pub fn choose(path: &Path, kind: Kind, len: usize) -> Way {
+    let late_ppm = match kind {
+        Kind::Audio => return Way::Stream,
+        Kind::Key | Kind::Base => LATE_PPM[0],
+        Kind::Enhancement => LATE_PPM[1],
+    };
+    let symbol_len = path.datagram_len.saturating_sub(HEADER_LEN);
+    let measured = path.loss_ppm >= CLEAN_PPM && path.packets >= PACKETS_MIN;
+    // Two symbols that fit one packet are lost together.
+    if !measured || len > MAX_PROTECTED || len <= symbol_len / 2 || symbol_len == 0 {
+        return Way::Stream;
+    }
+    let source = u16::try_from(len.div_ceil(symbol_len)).unwrap_or(u16::MAX);
+    if stream_late_ppm(path, source) <= late_ppm {
+        return Way::Stream;
+    }
+    let target_ppm = live::PPM.saturating_sub(late_ppm);
+    Way::Protected { repair: live::repair_for(source, path.loss_ppm, target_ppm, 0) }
+}
+
+/// Messages of so many packets that are late as streams, in a million: those of which one packet is lost every time
+/// that there is time to send it.
+fn stream_late_ppm(path: &Path, packets: u16) -> u32 {
+    let us = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let rtt_us = us(path.rtt).max(1);
+    let left_us = DEADLINE_MS.saturating_mul(1000).saturating_sub(rtt_us / 2);
+    let again = left_us.checked_div(rtt_us.saturating_add(DETECTION_US)).unwrap_or(0).min(16);
+    let lost_ppm = (0..again).fold(u64::from(path.loss_ppm), |lost, _| lost * u64::from(path.loss_ppm) / PPM);
+    u32::try_from(lost_ppm.saturating_mul(u64::from(packets)).min(PPM)).unwrap_or(live::PPM)
+}
