@@ -5,5 +5,15 @@
 //!
 //! Laws: no clock, socket, thread or system randomness; equal seeds give equal runs, in every process.
 
+pub mod engine;
+pub mod ledger;
 pub mod link;
+pub mod measure;
+pub mod media;
+pub mod net;
+pub mod plot;
+pub mod report;
 pub mod rng;
+pub mod scenario;
+pub mod space;
+pub mod world;

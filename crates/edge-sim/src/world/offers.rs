@@ -1,0 +1,143 @@
+//! Offers: what a peer says about its room, and how that spreads.
+
+use edge_alm::mesh::{Offer, Origin};
+use edge_wire::layer::Policy;
+
+use super::host::Spoken;
+use super::talk::Said;
+use super::{Event, Word, World};
+use crate::space::Index;
+
+/// Time between two looks at what a peer carries and whom it could tell, in µs.
+const TICK_US: u64 = 500_000;
+/// How long words about offers wait for others to the same neighbour, in µs.
+const BATCH_US: u64 = 100_000;
+/// Shortest time between two offers of one peer.
+const SHORTEST_MS: u64 = 1_500;
+/// Longest time between two.
+const LONGEST_MS: u64 = 15_000;
+/// Candidates whose round trip is measured at each look.
+const PROBES: usize = 2;
+
+impl World {
+    /// The regular look: round trips, the own offer, and a comparison of notes.
+    pub(crate) fn tick(&mut self, peer: Index, lives: u32) {
+        if self.host(peer).is_none_or(|host| host.lives != lives || !host.is_here()) {
+            return;
+        }
+        let at_us = self.queue.now_us() + TICK_US;
+        self.queue.plan(at_us, Event::Tick { peer, lives });
+        let unix_ms = self.unix_ms();
+        self.speak(peer);
+        self.hosts[peer as usize].talk.tick(unix_ms);
+        self.plan_flush(peer);
+        self.measure(peer);
+        if peer != 0 {
+            self.act(peer);
+        }
+    }
+
+    /// Says what this peer offers, when that changed or is old.
+    fn speak(&mut self, peer: Index) {
+        let (now_ms, unix_ms) = (self.queue.now_ms(), self.unix_ms());
+        let Some(host) = self.hosts.get_mut(peer as usize) else { return };
+        let room = host.down.room;
+        if host.down.chain.is_empty() || room.uplink_kbps == 0 {
+            return;
+        }
+        let now = Spoken {
+            at_ms: now_ms,
+            children: host.down.seats.len(),
+            uplink_kbps: room.uplink_kbps,
+            chain: host.down.chain.clone(),
+        };
+        let due = host.said.as_ref().is_none_or(|said| {
+            let since_ms = now_ms - said.at_ms;
+            let same = Spoken { at_ms: now.at_ms, ..said.clone() } == now;
+            since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && !same)
+        });
+        if !due {
+            return;
+        }
+        let offer = Offer {
+            peer: host.name,
+            measured_at_unix_ms: unix_ms,
+            uplink_kbps: u32::try_from(room.uplink_kbps).unwrap_or(u32::MAX),
+            subscribers_max: u32::from(room.children_max),
+            subscribers: u32::try_from(now.children).unwrap_or(u32::MAX),
+            layers: Policy::UNCAPPED,
+            chain: now.chain.clone(),
+        };
+        host.talk.publish(offer, &self.names);
+        host.said = Some(now);
+    }
+
+    /// Round trips to parents, and to a few that may become parents.
+    fn measure(&mut self, peer: Index) {
+        let now_ms = self.queue.now_ms();
+        let Some(host) = self.hosts.get(peer as usize) else { return };
+        let Some(mesh) = &host.mesh else { return };
+        let cold = mesh.state().cold.into_iter().filter_map(|name| self.names.get(&name).copied());
+        let known: Vec<Index> = host.talk.candidates(&mut self.rng, PROBES);
+        let targets: Vec<Index> = host.lines.keys().copied().chain(cold).chain(known).collect();
+        for target in targets {
+            let Some(rtt_us) = self.net.probe_us(peer, target).filter(|_| self.is_here(target)) else { continue };
+            let name = self.hosts[target as usize].name;
+            if let Some(mesh) = &mut self.hosts[peer as usize].mesh {
+                mesh.measured(now_ms, name, (rtt_us / 1000) as u32);
+            }
+        }
+    }
+
+    pub(crate) fn plan_flush(&mut self, peer: Index) {
+        let at_us = self.queue.now_us() + BATCH_US;
+        if let Some(host) = self.hosts.get_mut(peer as usize)
+            && !host.flushing
+            && !host.talk.pending.is_empty()
+        {
+            host.flushing = true;
+            self.queue.plan(at_us, Event::Flush { peer });
+        }
+    }
+
+    pub(crate) fn flush(&mut self, peer: Index) {
+        let Some(host) = self.hosts.get_mut(peer as usize) else { return };
+        host.flushing = false;
+        let pending = std::mem::take(&mut host.talk.pending);
+        for (neighbour, offers) in pending {
+            let connection = self.host(peer).and_then(|host| host.open.get(&neighbour).copied());
+            if let Some(connection) = connection.filter(|_| self.is_here(peer)) {
+                self.say(peer, neighbour, connection, Word::Held(offers));
+            }
+        }
+    }
+
+    pub(crate) fn held(&mut self, peer: Index, from: Index, connection: u64, offers: &[(Index, u64)]) {
+        let wanted = self.hosts[peer as usize].talk.wanted(offers);
+        if !wanted.is_empty() {
+            self.say(peer, from, connection, Word::Wanted(wanted));
+        }
+    }
+
+    pub(crate) fn give(&mut self, peer: Index, to: Index, connection: u64, wanted: &[Index]) {
+        let offers = self.hosts[peer as usize].talk.give(wanted);
+        if !offers.is_empty() {
+            self.say(peer, to, connection, Word::Offers(offers));
+        }
+    }
+
+    pub(crate) fn learn(&mut self, peer: Index, from: Index, offers: Vec<Said>) {
+        let (now_ms, teller) = (self.queue.now_ms(), self.hosts[from as usize].name);
+        for said in offers {
+            let Some(host) = self.hosts.get_mut(peer as usize) else { return };
+            if !host.talk.learn(&said, (teller, from), now_ms, &self.names) || said.offer.chain.is_empty() {
+                continue;
+            }
+            if let Some(mesh) = &mut host.mesh {
+                mesh.offer(now_ms, Origin::Peer(teller), (*said.offer).clone());
+            }
+        }
+        self.plan_flush(peer);
+        self.act(peer);
+    }
+}
