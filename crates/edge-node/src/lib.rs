@@ -26,6 +26,7 @@ pub mod uplink;
 pub mod viewer;
 
 mod error;
+mod rates;
 
 pub use error::Error;
 

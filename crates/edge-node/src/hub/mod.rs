@@ -3,7 +3,6 @@
 mod allowance;
 mod child;
 mod memory;
-mod rates;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,9 +22,9 @@ use tokio::sync::{Notify, mpsc};
 use crate::clock;
 use crate::event::{Event, Reporter};
 use crate::neighbours::Neighbours;
+use crate::rates::Rates;
 use allowance::Allowance;
 use memory::Memory;
-use rates::Rates;
 
 /// Requests from below that may wait for the parent or the publisher; more are dropped, and asked again by who needs
 /// them.

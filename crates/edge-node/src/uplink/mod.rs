@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_alm::mesh::{Action, Arrival, Config, Key, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
+use edge_alm::mesh::{Action, Arrival, Config, Key, LayerRate, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::chunk::InnerSealed;
 use edge_wire::control::{Message, Refusal};
@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::event::UplinkStats;
 use crate::neighbours::{Heard, Neighbours};
+use crate::rates::Rates;
 use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
 use link::{Link, MAX_ORDERS, News, Order, Report};
@@ -208,6 +209,7 @@ struct Driver<'a> {
     mesh: Mesh,
     lines: BTreeMap<Fingerprint, Line>,
     serial: u64,
+    rates: Rates,
     recent: Recent,
     contents: Contents,
     /// The parent last told to the handler, and its way.
@@ -256,6 +258,7 @@ impl<'a> Driver<'a> {
             mesh,
             lines: BTreeMap::new(),
             serial: 0,
+            rates: Rates::default(),
             recent: Recent::default(),
             contents: Contents::default(),
             followed: None,
@@ -425,6 +428,9 @@ impl<'a> Driver<'a> {
             age_ms: None,
         };
         let verdict = self.mesh.arrived(now_ms, peer, &arrival);
+        if verdict == Verdict::Open {
+            self.rates.count(arrival.layer, chunk.ciphertext.len(), now_ms);
+        }
         if self.up.opens == Opens::OuterOnly {
             return self.carry(peer, (arrival, verdict), chunk, hint);
         }
@@ -508,6 +514,8 @@ impl<'a> Driver<'a> {
                 self.mesh.measured(now_ms, *peer, rtt_ms);
             }
         }
+        let table = self.rates.policies().into_iter().map(|(policy, kbps)| LayerRate { policy, kbps });
+        self.mesh.set_layer_kbps(table.collect());
         let Some(over_at) = self.over_at else { return };
         if Instant::now() < over_at {
             return;
