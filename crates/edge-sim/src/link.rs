@@ -1,4 +1,4 @@
-//! One direction of a network path as a pure function of time: delay, jitter, loss, rate, queue, reordering, duplicates.
+//! One direction of a network path as a pure function of time: delay, jitter, loss, rate, queue, order, duplicates.
 //!
 //! The caller asks when a packet that it hands over now comes out at the far end. A [`Link`] keeps no packet and no
 //! clock, so the same type serves the simulator and an emulator that moves real bytes.

@@ -1,10 +1,10 @@
 //! Whole messages over lossy paths: what a transport makes of packets.
 //!
-//! Every peer has one uplink that all its paths share: a rate and a queue. Every pair of peers has a path with the delay
-//! of the space, jitter and loss. Downlinks are not modelled: a receiver takes whatever arrives. Messages are cut into
-//! packets; a message on a stream is there when its last packet is, each lost packet being sent again one and an eighth
-//! round trips later (the loss timer of QUIC), and that costs the uplink when the loss happens rather than when it is
-//! noticed. A protected message is sent once, with repair symbols, and is there when enough symbols are.
+//! Every peer has one uplink that all its paths share: a rate and a queue. Every pair of peers has a path with the
+//! delay of the space, jitter and loss. Downlinks are not modelled: a receiver takes whatever arrives. Messages are cut
+//! into packets; a message on a stream is there when its last packet is, each lost packet being sent again one and an
+//! eighth round trips later (the loss timer of QUIC), and that costs the uplink when the loss happens rather than when
+//! it is noticed. A protected message is sent once, with repair symbols, and is there when enough symbols are.
 
 use std::collections::HashMap;
 

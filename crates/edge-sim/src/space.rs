@@ -98,10 +98,10 @@ pub struct Tree {
     pub delay_us: Vec<u64>,
 }
 
-/// The best tree that the slots of the peers allow, built with the knowledge of everything: peers are added in the order
-/// of the delay that they get, each at the parent that gives it the least delay, and peers that can feed others go
-/// first. Finding the true optimum is NP-hard; this greedy rule is the usual reference. It has a slot for each child and
-/// keeps no standby, so it is somewhat better than any tree that a healing mesh can hold.
+/// The best tree that the slots of the peers allow, built with the knowledge of everything: peers are added in the
+/// order of the delay that they get, each at the parent that gives it the least delay, and peers that can feed others
+/// go first. Finding the true optimum is NP-hard; this greedy rule is the usual reference. It has a slot for each child
+/// and keeps no standby, so it is somewhat better than any tree that a healing mesh can hold.
 pub fn best_tree(space: &Space, slots: &[u32], alive: &[bool]) -> Tree {
     let peers = space.peers();
     let mut greedy = Greedy::new(space, slots, peers);

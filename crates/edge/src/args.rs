@@ -64,6 +64,14 @@ const WATCH_HELP: &str = "Examples:
   edge watch TICKET --via RELAY_TICKET --layers 1,2,0 --out talk.webm
   edge watch TICKET --out - | ffplay -";
 
+const SIM_HELP: &str = "Exit code 1 when a bar is missed.
+
+Examples:
+  edge sim --list
+  edge sim churn
+  edge sim steady --peers 1000 --seed 7 --plot steady.svg
+  edge sim byzantine --json";
+
 const DEMO_HELP: &str = "Exit code 1 when a check fails.
 
 Examples:
@@ -97,6 +105,9 @@ pub(crate) enum Command {
     /// Play a whole federation on this machine and check it.
     #[command(after_help = DEMO_HELP)]
     Demo(Demo),
+    /// Play a scenario with many peers on a virtual clock and check it.
+    #[command(after_help = SIM_HELP)]
+    Sim(Sim),
     /// Check known-answer vectors.
     #[command(after_help = "Exit codes: 0 all passed, 1 a case failed, 3 a family is not covered by this build\n\n\
         Example:\n  edge conformance conformance/")]
@@ -122,10 +133,46 @@ impl Command {
             Self::Watch(watch) => watch.format,
             Self::Outsider(outsider) => outsider.format,
             Self::Conformance(conformance) => conformance.format,
+            Self::Sim(sim) => sim.format,
             Self::Doctor(doctor) => doctor.format,
             Self::Demo(_) | Self::Completions { .. } => return false,
         };
         format.json
+    }
+}
+
+/// What to simulate.
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    /// Name of the scenario; see --list.
+    #[arg(required_unless_present = "list")]
+    pub(crate) scenario: Option<String>,
+    /// List the scenarios.
+    #[arg(long, conflicts_with = "scenario")]
+    pub(crate) list: bool,
+    /// Viewers; the scenario has a number of its own.
+    #[arg(long, value_name = "COUNT", value_parser = peers)]
+    pub(crate) peers: Option<usize>,
+    /// Seed of everything random; equal seeds give equal runs.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Seconds of the virtual clock; the scenario has a number of its own.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(edge_sim::scenario::DURATION_S_MIN..=edge_sim::scenario::DURATION_S_MAX))]
+    pub(crate) duration: Option<u64>,
+    /// Draw what happened into this file.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Viewers of a simulation.
+fn peers(text: &str) -> Result<usize, String> {
+    use edge_sim::scenario::{VIEWERS_MAX, VIEWERS_MIN};
+    let count: usize = text.parse().map_err(|_| "must be a number".to_owned())?;
+    match (VIEWERS_MIN..=VIEWERS_MAX).contains(&count) {
+        true => Ok(count),
+        false => Err(format!("must be {VIEWERS_MIN} to {VIEWERS_MAX}")),
     }
 }
 

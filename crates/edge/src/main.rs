@@ -13,6 +13,7 @@ mod keys;
 mod qr;
 mod roles;
 mod signals;
+mod sim;
 mod status;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn run(cli: Cli, console: &Console) -> Result<ExitCode, Failure> {
         Command::Watch(watch) => roles::watch(watch, console),
         Command::Outsider(outsider) => roles::outsider(&outsider, console),
         Command::Demo(demo) => demo::run(&demo, console),
+        Command::Sim(sim) => sim::run(&sim, console),
         Command::Conformance(wanted) => conformance::run(&wanted.folders, console),
         Command::Doctor(doctor) => doctor::run(doctor.key, console),
         Command::Completions { shell } => {

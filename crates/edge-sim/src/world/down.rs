@@ -120,14 +120,14 @@ impl Down {
         seated
     }
 
-    /// Offers one chunk to all children; whether one of them waits for a key frame that should be asked for.
+    /// Offers one chunk to all children; whether one of them waits for a key frame that should be asked.
     pub(crate) fn forward(&mut self, inner: InnerSealed, hint: Hint, now_ms: u64) -> bool {
         // A refused chunk is one that no honest peer sends; nobody gets it.
         let _ = self.relay.forward(self.stream, inner, hint, now_ms);
         self.relay.stream_need(self.stream, now_ms) == Some(Need::Key) && self.may_ask(now_ms)
     }
 
-    /// Whether a key frame may be asked for now: requests of one interval are one.
+    /// Whether a key frame may be asked for at this time: requests of one interval are one.
     pub(crate) fn may_ask(&mut self, now_ms: u64) -> bool {
         let may = self.asked_ms.is_none_or(|asked| now_ms >= asked + MERGE_INTERVAL_MS);
         if may {
