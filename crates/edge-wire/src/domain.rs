@@ -19,6 +19,8 @@ pub const CAPACITY_V2: &[u8; 16] = b"CIRISALM-CAPv2\0\0";
 /// Prefix of an announce attestation.
 pub const ANNOUNCE_ATTESTATION: &[u8] = b"ciris-edge/announce-attestation/v1";
 
+/// Hash label by which the holders of a content share out its symbols.
+pub const SYMBOL_HOLDER: &[u8] = b"edge/symbol-holder/v1";
 /// Hash label of a public key bundle's fingerprint.
 pub const FINGERPRINT: &[u8] = b"edge/fingerprint/v1";
 /// Signature label of the identity handshake.
