@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::event::{Event, RelayStats, Reporter, Stats};
-use crate::hub::{self, Ending, Hub, Room, Upward};
+use crate::hub::{self, Board, Ending, Hub, Room, Upward};
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::ticket::Ticket;
@@ -58,6 +58,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
         neighbours: Some(neighbours.clone()),
         reporter: reporter.clone(),
     })?;
+    let (board, _wanted) = Board::new(hub.clone());
     let offered = Ticket { hops: hops.clone(), ..ticket.for_relays() };
     reporter.send(Event::Ready {
         role: "relay".into(),
@@ -73,7 +74,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let own = bundle.fingerprint();
     let offering = Offering { bundle, hops, hub: hub.clone(), neighbours: neighbours.clone(), room };
     let tasks = [
-        tokio::spawn(hub.clone().accept(endpoint.clone())),
+        tokio::spawn(board.clone().accept(endpoint.clone())),
         tokio::spawn(ask(wishes, up, ticket.stream)),
         tokio::spawn(report(hub.clone(), received.clone(), gauge.clone(), reporter.clone())),
         tokio::spawn(offering.run()),

@@ -25,8 +25,8 @@ const AUDIO: i32 = 300;
 const KEY: i32 = 200;
 const BASE: i32 = 100;
 
-/// Serves a child until its link ends.
-pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
+/// Serves a child that said `first` until its link ends.
+pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Message) {
     let peer = session.peer().fingerprint();
     let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial, subscribed: None });
     if let Some(neighbours) = &hub.0.neighbours {
@@ -36,6 +36,7 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64) {
         old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
     }
     let mut child = Child { hub, session, peer, writer: None, allowance: Allowance::new(BURST, PER_SECOND) };
+    child.handle(first);
     let ending = loop {
         let message = match child.writer {
             Some(_) => child.session.recv_control().await,
@@ -85,11 +86,11 @@ struct Child {
 
 impl Child {
     fn handle(&mut self, message: Message) {
-        if message.stream() != self.hub.0.stream {
-            return self.refuse(&message, Refusal::UnknownStream, "this peer does not carry that stream");
-        }
         if Neighbours::takes(&message) {
             return self.hub.0.neighbours.iter().for_each(|neighbours| neighbours.hear(&self.session, message.clone()));
+        }
+        if message.stream() != self.hub.0.stream {
+            return self.refuse(&message, Refusal::UnknownStream, "this peer does not carry that stream");
         }
         match message {
             Message::Subscribe { subscription, policy, .. } => self.subscribe(subscription, policy),

@@ -1,6 +1,7 @@
 //! The hub: feeds children, whoever feeds the hub. It carries what it cannot read.
 
 mod allowance;
+mod board;
 mod child;
 mod memory;
 
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use edge_net::{CloseCode, Endpoint, Session};
+use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
 use edge_wire::control::{Message, Recovery};
@@ -24,6 +25,7 @@ use crate::event::{Event, Reporter};
 use crate::neighbours::Neighbours;
 use crate::rates::Rates;
 use allowance::Allowance;
+pub use board::{Board, MAX_WANTED, sub_streams};
 use memory::Memory;
 
 /// Requests from below that may wait for the parent or the publisher; more are dropped, and asked again by who needs
@@ -200,20 +202,6 @@ impl Hub {
             refused: AtomicU64::new(0),
         };
         Ok((Self(Arc::new(inner)), wishes))
-    }
-
-    /// Accepts children until the endpoint closes.
-    pub async fn accept(self, endpoint: Arc<Endpoint>) {
-        let mut serial = 0;
-        while let Some(newcomer) = endpoint.accept().await {
-            match newcomer {
-                Ok(session) => {
-                    serial += 1;
-                    tokio::spawn(child::serve(self.clone(), session, serial));
-                }
-                Err(failed) => tracing::info!(addr = %failed.addr, error = %failed.error, "a newcomer failed"),
-            }
-        }
     }
 
     /// Sets the peers from the publisher down to and including this node.

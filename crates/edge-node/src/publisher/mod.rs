@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::Keys;
 use crate::event::{Event, PublishStats, Reporter, Stats};
-use crate::hub::{self, Ending, Hub, Room, Upward};
+use crate::hub::{self, Board, Ending, Hub, Room, Upward};
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::state::{Record, Vault};
@@ -220,7 +220,8 @@ impl Stage {
         };
         let mut tasks = JoinSet::new();
         let mut keeping = tokio::spawn(keeper.run(wishes, commands));
-        tasks.spawn(hub.clone().accept(endpoint.clone()));
+        let (board, _wanted) = Board::new(hub.clone());
+        tasks.spawn(board.accept(endpoint.clone()));
         tasks.spawn(offering.run());
         let gauge = Gauge { totals, controls: controls.clone(), hub: hub.clone(), members: watching.clone() };
         tasks.spawn(gauge.clone().report(reporter.clone()));

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::Keys;
 use crate::event::{Event, Reporter, Stats, WatchStats};
-use crate::hub::{self, Ending, Hub, Room, Upward};
+use crate::hub::{self, Board, Ending, Hub, Room, Upward};
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::ticket::{Hop, Ticket};
@@ -212,7 +212,8 @@ impl Viewer {
         let Channels { up, outgoing, mut changes, mut recoveries, serving } = channels;
         let stream = uplink.stream;
         if let Some(Serving { offering, wishes }) = serving {
-            self.tasks.spawn(offering.hub.clone().accept(self.endpoint.clone()));
+            let (board, _wanted) = Board::new(offering.hub.clone());
+            self.tasks.spawn(board.accept(self.endpoint.clone()));
             self.tasks.spawn(crate::relay::ask(wishes, up.clone(), stream));
             self.tasks.spawn(offering.run());
         }
