@@ -1,32 +1,142 @@
-//! The machine itself.
+//! The machine and what it is told.
+
+use std::collections::VecDeque;
 
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
-use super::{Action, Arrival, Config, Counters, Key, LayerRate, Offer, Origin, Reason, Snapshot, Verdict, Why};
+use super::layers::Layers;
+use super::link::{Link, Stage};
+use super::plan::{self, Request};
+use super::table::Table;
+use super::window::{Kind, Seen, Window};
+use super::{
+    ACTIVE_MAX, Action, Arrival, Config, Counters, DropWhy, Evidence, Key, LayerRate, Offer, Opens, Origin,
+    PARENT_CHAIN_MAX, RATES_MAX, Reason, Role, Snapshot, SwitchWhy, Verdict,
+};
 
-/// Parents of one receiver for one stream. Times are ms of one monotonic clock of the caller.
+/// Actions that wait to be polled at most; a driver that polls after every call leaves none.
+const ACTIONS_MAX: usize = 256;
+/// Pairs of parents in dispute at most.
+const DISPUTES_MAX: usize = 8;
+/// Times of hiccups that are remembered.
+const HICCUPS_MAX: usize = 8;
+/// Late chunks in a row, while nothing new comes, after which those who lifted the floor are not believed any more.
+const LATE_RUN_MAX: u32 = 32;
+/// A repeated number this far below the newest one of the same parent cannot be disorder on the way.
+const DISORDER_MAX: u64 = 256;
+
+/// Parents of one receiver for one stream. Times are ms of one monotonic clock of the caller; a time before the latest
+/// one counts as the latest.
 #[derive(Debug)]
 pub struct Mesh {
-    config: Config,
-    now_ms: u64,
+    pub(super) config: Config,
+    pub(super) now_ms: u64,
+    /// When there may be something to do that no call announces.
+    pub(super) next_ms: u64,
+    pub(super) actions: VecDeque<Action>,
+    pub(super) links: Vec<Link>,
+    pub(super) table: Table,
+    pub(super) window: Window,
+    pub(super) layers: Layers,
+    pub(super) counters: Counters,
+    pub(super) evidence: VecDeque<Evidence>,
+    pub(super) disputes: Vec<Dispute>,
+    pub(super) timers: Timers,
+    /// Times at which the primary faltered.
+    pub(super) hiccups: VecDeque<u64>,
+    pub(super) rate: Rate,
+    late_run: u32,
+}
+
+/// Two parents that sent different bytes for the same chunks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dispute {
+    pub(super) pair: [Fingerprint; 2],
+    pub(super) count: u32,
+    pub(super) first_ms: u64,
+    pub(super) last_ms: u64,
+}
+
+/// When what may happen again, in ms.
+#[derive(Debug)]
+pub(super) struct Timers {
+    pub(super) started_ms: u64,
+    /// Next attempt to find a first parent.
+    pub(super) parent_ms: u64,
+    /// Next attempt to find a standby.
+    pub(super) standby_ms: u64,
+    /// Wait after the next attempt that finds nobody.
+    pub(super) backoff_ms: u64,
+    /// Next look for a better parent or a more independent standby.
+    pub(super) improve_ms: u64,
+    /// Next change of an extra parent while nobody delivers.
+    pub(super) rotate_ms: u64,
+    pub(super) rotate_wait_ms: u64,
+    pub(super) switched_ms: u64,
+    pub(super) voluntary_ms: Option<u64>,
+    /// Since when there have been more standbys than needed.
+    pub(super) surplus_ms: Option<u64>,
+    pub(super) is_stranded: bool,
+    pub(super) had_primary: bool,
+}
+
+/// Bitrate of what was new, over the latest second or so.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    pub(super) kbps: u32,
+    pub(super) bytes: u64,
+    pub(super) since_ms: u64,
 }
 
 impl Mesh {
     /// A machine without parents and offers.
     pub fn new(config: Config, now_ms: u64) -> Self {
-        Self { config, now_ms }
+        let timers = Timers {
+            started_ms: now_ms,
+            parent_ms: now_ms,
+            standby_ms: now_ms,
+            backoff_ms: 0,
+            improve_ms: now_ms,
+            rotate_ms: now_ms,
+            rotate_wait_ms: 0,
+            switched_ms: now_ms,
+            voluntary_ms: None,
+            surplus_ms: None,
+            is_stranded: false,
+            had_primary: false,
+        };
+        Self {
+            layers: Layers::new(config.wanted, now_ms),
+            table: Table::new(config.seed),
+            config,
+            now_ms,
+            next_ms: now_ms,
+            actions: VecDeque::new(),
+            links: Vec::new(),
+            window: Window::new(),
+            counters: Counters::default(),
+            evidence: VecDeque::new(),
+            disputes: Vec::new(),
+            timers,
+            hiccups: VecDeque::new(),
+            rate: Rate { since_ms: now_ms, ..Rate::default() },
+            late_run: 0,
+        }
     }
 
     /// Sets the layers that are wanted: the highest of this peer's own wish and its children's.
     pub fn want(&mut self, now_ms: u64, wanted: Policy) {
-        self.now_ms = now_ms;
-        self.config.wanted = wanted;
+        self.step(now_ms);
+        self.layers.want(self.now_ms, wanted);
+        self.follow_policy();
     }
 
     /// Holds the layers at what a person chose, or lets them follow the link again.
-    pub fn pin(&mut self, now_ms: u64, _policy: Option<Policy>) {
-        self.now_ms = now_ms;
+    pub fn pin(&mut self, now_ms: u64, policy: Option<Policy>) {
+        self.step(now_ms);
+        self.layers.pin(self.now_ms, policy);
+        self.follow_policy();
     }
 
     /// Replaces what is known about the cost of layers.
@@ -35,83 +145,360 @@ impl Mesh {
     }
 
     /// Takes an offer that the caller verified.
-    pub fn offer(&mut self, now_ms: u64, _told_by: Origin, _offer: Offer) {
-        self.now_ms = now_ms;
+    pub fn offer(&mut self, now_ms: u64, told_by: Origin, offer: Offer) {
+        self.step(now_ms);
+        let peer = offer.peer;
+        if peer == self.config.own || offer.chain.len() > edge_wire::control::MAX_CHAIN {
+            return;
+        }
+        if self.table.offer(told_by, offer) && self.link(&peer).is_none() {
+            // Somebody new is worth a look at once, whatever earlier attempts came to.
+            self.timers.backoff_ms = 0;
+            self.timers.parent_ms = self.timers.parent_ms.min(self.now_ms);
+            self.next_ms = self.next_ms.min(self.now_ms);
+        }
     }
 
     /// Forgets the offer of a peer. A parent stays a parent.
-    pub fn withdraw(&mut self, _peer: Fingerprint) {}
+    pub fn withdraw(&mut self, peer: Fingerprint) {
+        self.table.withdraw(&peer);
+    }
 
     /// A parent granted the subscription; `chain` leads from the publisher down to and including it.
-    pub fn linked(&mut self, now_ms: u64, _peer: Fingerprint, _rtt_ms: u32, _chain: &[Fingerprint]) {
-        self.now_ms = now_ms;
+    pub fn linked(&mut self, now_ms: u64, peer: Fingerprint, rtt_ms: u32, chain: &[Fingerprint]) {
+        self.step(now_ms);
+        self.table.measured(&peer, rtt_ms);
+        let now_ms = self.now_ms;
+        let Some(link) = self.link_mut(&peer).filter(|link| link.granted_ms().is_none()) else { return };
+        link.stage = Stage::Granted(now_ms);
+        link.rtt_ms = Some(rtt_ms);
+        if self.set_chain(&peer, chain) {
+            self.table.accepted(&peer);
+            self.timers.backoff_ms = 0;
+        }
+        self.next_ms = now_ms;
     }
 
     /// A subscription did not come about.
-    pub fn refused(&mut self, now_ms: u64, _peer: Fingerprint, _reason: Reason) {
-        self.now_ms = now_ms;
+    pub fn refused(&mut self, now_ms: u64, peer: Fingerprint, reason: Reason) {
+        self.step(now_ms);
+        if self.link(&peer).is_none() {
+            return;
+        }
+        if reason == Reason::Full {
+            self.table.full(&peer);
+        }
+        let least_ms = match reason {
+            Reason::Loop | Reason::TooDeep => super::table::RETRY_MS_MAX,
+            Reason::Unreachable | Reason::Full | Reason::Other => 0,
+        };
+        self.table.refused(self.now_ms, &peer, least_ms);
+        self.forget(&peer, SwitchWhy::Lost);
     }
 
     /// The link to a parent broke, or the parent ended the subscription.
-    pub fn lost(&mut self, now_ms: u64, _peer: Fingerprint) {
-        self.now_ms = now_ms;
+    pub fn lost(&mut self, now_ms: u64, peer: Fingerprint) {
+        self.step(now_ms);
+        if self.link(&peer).is_some() {
+            self.table.refused(self.now_ms, &peer, 0);
+            self.forget(&peer, SwitchWhy::Lost);
+        }
     }
 
     /// A parent announced another way to the source; empty while it has none.
-    pub fn rerouted(&mut self, now_ms: u64, _peer: Fingerprint, _chain: &[Fingerprint]) {
-        self.now_ms = now_ms;
+    pub fn rerouted(&mut self, now_ms: u64, peer: Fingerprint, chain: &[Fingerprint]) {
+        self.step(now_ms);
+        if self.link(&peer).is_some_and(|link| link.granted_ms().is_some()) {
+            self.set_chain(&peer, chain);
+            self.next_ms = self.now_ms;
+        }
     }
 
     /// Decides what becomes of a chunk whose outer seal opened.
-    pub fn arrived(&mut self, now_ms: u64, _peer: Fingerprint, _arrival: &Arrival) -> Verdict {
-        self.now_ms = now_ms;
-        Verdict::Stranger
+    pub fn arrived(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival) -> Verdict {
+        self.step(now_ms);
+        let now_ms = self.now_ms;
+        let place = self.link(&peer).filter(|link| link.granted_ms().is_some()).map(|link| link.place);
+        let Some(place) = place else {
+            self.counters.strangers += 1;
+            return Verdict::Stranger;
+        };
+        match self.window.see(now_ms, place, arrival) {
+            Seen::First => Verdict::Open,
+            Seen::Overtaking { lag_ms, first_by } => {
+                self.compare(&peer, arrival, lag_ms, first_by);
+                Verdict::Open
+            }
+            Seen::Twin { lag_ms, first_by } => {
+                self.compare(&peer, arrival, lag_ms, first_by);
+                self.hear(&peer, arrival);
+                self.counters.duplicates += 1;
+                Verdict::Duplicate
+            }
+            Seen::Repeat => {
+                self.counters.duplicates += 1;
+                self.link_mut(&peer).into_iter().for_each(|link| link.conduct.repeated());
+                Verdict::Duplicate
+            }
+            Seen::Late => {
+                self.late(&peer, arrival.key);
+                Verdict::Late
+            }
+        }
     }
 
     /// A chunk with the verdict [`Verdict::Open`] opened.
-    pub fn opened(&mut self, now_ms: u64, _peer: Fingerprint, _arrival: &Arrival) {
-        self.now_ms = now_ms;
+    pub fn opened(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival) {
+        self.step(now_ms);
+        let Some(place) = self.link(&peer).map(|link| link.place) else {
+            self.window.release(arrival.key);
+            return;
+        };
+        self.hear(&peer, arrival);
+        self.link_mut(&peer).into_iter().for_each(|link| link.conduct.opened());
+        let proven = self.proven().unwrap_or(arrival.key);
+        if self.window.open(self.now_ms, place, arrival, proven) {
+            self.counters.opened += 1;
+            self.late_run = 0;
+            self.rate.bytes = self.rate.bytes.saturating_add(u64::from(arrival.bytes));
+        }
     }
 
-    /// A chunk with the verdict [`Verdict::Open`] did not open, or was relabelled: another copy may still come.
-    pub fn failed(&mut self, now_ms: u64, _peer: Fingerprint, _key: Key) {
-        self.now_ms = now_ms;
+    /// A chunk with the verdict [`Verdict::Open`] did not open, or was relabelled: another copy may still come, and the
+    /// parent is charged.
+    pub fn failed(&mut self, now_ms: u64, peer: Fingerprint, key: Key) {
+        self.step(now_ms);
+        self.window.release(key);
+        self.counters.forgeries += 1;
+        if let Some(link) = self.link_mut(&peer) {
+            link.conduct.forged();
+            self.next_ms = self.now_ms;
+        }
+    }
+
+    /// A chunk with the verdict [`Verdict::Open`] could not be opened here, through no fault of the parent: its key is
+    /// not here or past, or too much waits. Another copy may still come.
+    pub fn released(&mut self, now_ms: u64, key: Key) {
+        self.step(now_ms);
+        self.window.release(key);
     }
 
     /// Two parents sent different bytes for one chunk; for peers that cannot tell which are right.
-    pub fn disagreed(&mut self, now_ms: u64, _first: Fingerprint, _second: Fingerprint) {
-        self.now_ms = now_ms;
+    pub fn disagreed(&mut self, now_ms: u64, first: Fingerprint, second: Fingerprint) {
+        self.step(now_ms);
+        if first == second || self.link(&first).is_none() || self.link(&second).is_none() {
+            return;
+        }
+        let (now_ms, pair) = (self.now_ms, [first.min(second), first.max(second)]);
+        self.next_ms = now_ms;
+        if let Some(dispute) = self.disputes.iter_mut().find(|dispute| dispute.pair == pair) {
+            *dispute = Dispute { count: dispute.count.saturating_add(1), last_ms: now_ms, ..*dispute };
+        } else if self.disputes.len() < DISPUTES_MAX {
+            self.disputes.push(Dispute { pair, count: 1, first_ms: now_ms, last_ms: now_ms });
+        }
     }
 
     /// A round trip to any peer was measured.
-    pub fn measured(&mut self, now_ms: u64, _peer: Fingerprint, _rtt_ms: u32) {
-        self.now_ms = now_ms;
+    pub fn measured(&mut self, now_ms: u64, peer: Fingerprint, rtt_ms: u32) {
+        self.step(now_ms);
+        self.table.measured(&peer, rtt_ms);
+        self.link_mut(&peer).into_iter().for_each(|link| link.rtt_ms = Some(rtt_ms));
     }
 
     /// What to do next; to be called after every other call, and at [`deadline`](Self::deadline), until it says `None`.
     pub fn poll(&mut self, now_ms: u64) -> Option<Action> {
-        self.now_ms = now_ms;
-        None
+        self.step(now_ms);
+        if self.actions.is_empty() && self.now_ms >= self.next_ms {
+            self.turn();
+        }
+        self.actions.pop_front()
     }
 
-    /// When to poll again at the latest, in ms.
+    /// When to poll again at the latest, in ms; in the future once [`poll`](Self::poll) has said `None`.
     pub fn deadline(&self) -> u64 {
-        self.now_ms.saturating_add(50)
+        match self.actions.is_empty() {
+            true => self.next_ms,
+            false => self.now_ms,
+        }
     }
 
     /// How things stand.
     pub fn state(&self) -> Snapshot {
+        let primary = self.primary();
+        let mut links: Vec<&Link> = self.links.iter().collect();
+        let chain = primary.map_or(&[][..], |link| &link.chain);
+        links.sort_by_key(|link| (link.role != Role::Primary, !link.is_usable(), link.overlap(chain), link.cost()));
         Snapshot {
-            primary: None,
-            standbys: Vec::new(),
-            cold: Vec::new(),
-            policy: self.config.wanted,
-            why: Why::Wanted,
-            silence_ms: None,
-            counters: Counters::default(),
-            evidence: Vec::new(),
-            bans: Vec::new(),
-            links: Vec::new(),
+            primary: primary.map(|link| link.peer),
+            standbys: links.iter().filter(|link| link.role != Role::Primary).map(|link| link.peer).collect(),
+            cold: self.cold(),
+            policy: self.layers.policy(),
+            why: self.layers.why(),
+            silence_ms: primary.map(|link| link.pace.silence_ms()),
+            counters: self.counters,
+            evidence: self.evidence.iter().copied().collect(),
+            bans: self.table.bans(self.now_ms).collect(),
+            links: links.into_iter().map(Link::view).collect(),
+        }
+    }
+
+    /// Offers that are kept.
+    pub fn offers(&self) -> usize {
+        self.table.len()
+    }
+
+    fn cold(&self) -> Vec<Fingerprint> {
+        let candidates = self.table.candidates(self.now_ms);
+        let avoid = self.peers();
+        let request = self.request(Policy::BLINKING_DOT, self.primary_chain(), &avoid);
+        let plan = plan::plan(&candidates, &request);
+        let all = plan.into_iter().flat_map(|plan| [plan.primary].into_iter().chain(plan.backups));
+        all.take(ACTIVE_MAX.saturating_sub(self.links.len()).max(1)).map(|candidate| candidate.offer.peer).collect()
+    }
+
+    pub(super) fn request<'a>(
+        &self,
+        policy: Policy,
+        primary_chain: &'a [Fingerprint],
+        avoid: &'a [Fingerprint],
+    ) -> Request<'a> {
+        let (own, seed) = (self.config.own, self.config.seed);
+        Request { own, seed, policy, stream_kbps: self.stream_kbps(self.layers.wanted()), primary_chain, avoid }
+    }
+
+    /// What the layers of a policy cost, or what they have cost lately.
+    fn stream_kbps(&self, policy: Policy) -> u32 {
+        let covers = |rate: &&LayerRate| {
+            rate.policy.max_spatial >= policy.max_spatial
+                && rate.policy.max_temporal >= policy.max_temporal
+                && rate.policy.max_quality >= policy.max_quality
+        };
+        let rates = || self.config.layer_kbps.iter().take(RATES_MAX);
+        let least = rates().filter(covers).map(|rate| rate.kbps).min();
+        least.or_else(|| rates().map(|rate| rate.kbps).max()).unwrap_or(self.rate.kbps)
+    }
+
+    pub(super) fn push(&mut self, action: Action) {
+        if self.actions.len() < ACTIONS_MAX {
+            self.actions.push_back(action);
+        }
+    }
+
+    pub(super) fn primary(&self) -> Option<&Link> {
+        self.links.iter().find(|link| link.role == Role::Primary)
+    }
+
+    pub(super) fn primary_chain(&self) -> &[Fingerprint] {
+        self.primary().map_or(&[], |link| &link.chain)
+    }
+
+    pub(super) fn link(&self, peer: &Fingerprint) -> Option<&Link> {
+        self.links.iter().find(|link| link.peer == *peer)
+    }
+
+    pub(super) fn link_mut(&mut self, peer: &Fingerprint) -> Option<&mut Link> {
+        self.links.iter_mut().find(|link| link.peer == *peer)
+    }
+
+    pub(super) fn peers(&self) -> Vec<Fingerprint> {
+        self.links.iter().map(|link| link.peer).collect()
+    }
+
+    fn step(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// Takes a parent's way to the source, or gives the parent up; whether it is kept.
+    fn set_chain(&mut self, peer: &Fingerprint, chain: &[Fingerprint]) -> bool {
+        if chain.len() <= edge_wire::control::MAX_CHAIN {
+            self.table.rerouted(peer, chain);
+        }
+        let why = match chain {
+            _ if chain.contains(&self.config.own) => Some(DropWhy::Loop),
+            _ if chain.len() > PARENT_CHAIN_MAX => Some(DropWhy::TooDeep),
+            _ if chain.last().is_some_and(|end| end != peer) => Some(DropWhy::Wayless),
+            _ => None,
+        };
+        match why {
+            Some(why) => {
+                self.table.refused(self.now_ms, peer, super::table::RETRY_MS_MAX);
+                self.give_up(peer, why, SwitchWhy::Wayless);
+                false
+            }
+            None => {
+                self.link_mut(peer).into_iter().for_each(|link| chain.clone_into(&mut link.chain));
+                true
+            }
+        }
+    }
+
+    /// Takes note of how much later than another parent this one sent a base chunk.
+    fn compare(&mut self, peer: &Fingerprint, arrival: &Arrival, lag_ms: u64, first_by: u8) {
+        if matches!(Kind::of(arrival), Kind::Base(_)) {
+            self.link_mut(peer).into_iter().for_each(|link| link.conduct.lagged(lag_ms));
+            let first = self.links.iter_mut().find(|link| link.place == first_by);
+            first.into_iter().for_each(|link| link.conduct.lagged(0));
+        }
+    }
+
+    /// Takes note of a believable chunk that is new from this parent.
+    fn hear(&mut self, peer: &Fingerprint, arrival: &Arrival) {
+        let now_ms = self.now_ms;
+        let primary_high = self.primary().and_then(|link| link.high);
+        // A relay cannot trust the numbers of a primary that is silent.
+        let is_trusted = self.config.opens == Opens::Inner || self.primary().is_none_or(|link| !link.is_silent(now_ms));
+        let Some(link) = self.link_mut(peer) else { return };
+        let (role, was_silent) = (link.role, link.is_silent(now_ms));
+        link.hear(now_ms, arrival.key, arrival.media);
+        self.timers.is_stranded = false;
+        match role {
+            Role::Primary => {
+                self.layers.note(now_ms, arrival);
+                self.links.iter_mut().for_each(|link| link.ahead_ms = None);
+                if was_silent {
+                    self.hiccup();
+                }
+            }
+            Role::Standby if !is_trusted || Some(arrival.key) > primary_high => {
+                self.link_mut(peer).into_iter().for_each(|link| {
+                    link.ahead_ms.get_or_insert(now_ms);
+                });
+            }
+            Role::Standby => {}
+        }
+    }
+
+    pub(super) fn hiccup(&mut self) {
+        if self.hiccups.len() >= HICCUPS_MAX {
+            self.hiccups.pop_front();
+        }
+        self.hiccups.push_back(self.now_ms);
+    }
+
+    /// Takes note of a chunk below the floor. Old numbers from a parent that has sent newer ones are replays. A relay
+    /// that gets nothing but late chunks was led astray by whoever lifted the floor.
+    fn late(&mut self, peer: &Fingerprint, key: Key) {
+        self.counters.late += 1;
+        if let Some(link) = self.link_mut(peer)
+            && link.high.is_some_and(|high| key.epoch == high.epoch && high.seq.saturating_sub(key.seq) > DISORDER_MAX)
+        {
+            link.conduct.repeated();
+        }
+        self.late_run = self.late_run.saturating_add(1);
+        if self.config.opens == Opens::OuterOnly && self.late_run >= LATE_RUN_MAX {
+            self.window.lower_floor();
+            self.late_run = 0;
+        }
+    }
+
+    /// The highest key that may be believed: for a relay, one that two parents have reached, if there are two.
+    fn proven(&self) -> Option<Key> {
+        let mut highs: Vec<Key> = self.links.iter().filter_map(|link| link.high).collect();
+        highs.sort_unstable();
+        let newest = highs.pop()?;
+        match self.config.opens {
+            Opens::Inner => Some(newest),
+            Opens::OuterOnly => Some(highs.pop().unwrap_or(newest)),
         }
     }
 }

@@ -10,8 +10,17 @@
 //! this peer, that hangs below it, or that is banned; layers are shed before parents are switched, and below the base
 //! nothing is shed; a parent that is merely slow is demoted and never banned; equal inputs give equal actions.
 
+mod changes;
+mod conduct;
+mod layers;
+mod link;
 mod machine;
+mod pace;
+pub mod plan;
+mod table;
+mod turn;
 mod vocabulary;
+mod window;
 
 pub use machine::Mesh;
 pub use vocabulary::{

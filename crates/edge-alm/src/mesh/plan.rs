@@ -1,0 +1,258 @@
+//! Whom to ask next, out of many offers: a pure function of its arguments, linear in the number of offers.
+
+use edge_wire::id::Fingerprint;
+use edge_wire::layer::Policy;
+
+use super::{Offer, PARENT_CHAIN_MAX};
+
+/// Most uplink that counts, in kbit/s, whatever an offer says.
+pub const UPLINK_KBPS_MAX: u32 = 1_000_000;
+/// Round trips within one step of this many ms count as equal.
+pub const RTT_STEP_MS: u32 = 10;
+/// Most backups of a plan.
+pub const BACKUPS_MAX: usize = 2;
+/// Most paths that are planned together.
+pub const PATHS_MAX: usize = 8;
+
+/// Round trips from here on are one bucket, which unknown ones share.
+const RTT_BUCKET_MAX: u32 = 0xffff;
+
+/// How many independent voices told of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Vouched {
+    /// One neighbour, which may have picked or made up what it told.
+    Once,
+    /// Two neighbours, the ticket, or this peer itself.
+    Independently,
+}
+
+/// A possible parent.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// What it offers.
+    pub offer: &'a Offer,
+    /// Round trip to it, in ms, if it was measured.
+    pub rtt_ms: Option<u32>,
+    /// Who told of it.
+    pub vouched: Vouched,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// This peer.
+    pub own: Fingerprint,
+    /// Spreads receivers over equals.
+    pub seed: u64,
+    /// Layers wanted; an offer of fewer is a last resort.
+    pub policy: Policy,
+    /// What they cost, in kbit/s; 0 if unknown.
+    pub stream_kbps: u32,
+    /// The way of the present primary, which a backup should not share; empty if there is none.
+    pub primary_chain: &'a [Fingerprint],
+    /// Peers that are out of the question: parents already, banned, or not to be asked again yet.
+    pub avoid: &'a [Fingerprint],
+}
+
+/// Whom to subscribe to.
+#[derive(Debug, Clone)]
+pub struct Plan<'a> {
+    /// The best parent.
+    pub primary: Candidate<'a>,
+    /// At most [`BACKUPS_MAX`] others, on ways that differ from the primary's where there are such.
+    pub backups: Vec<Candidate<'a>>,
+}
+
+/// How independent a way is of another one; lower is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Overlap {
+    /// The first hops below the source differ, or one of the two is the source.
+    None,
+    /// The first hop below the source is the same.
+    FirstHop,
+    /// One way leads through the other's end.
+    Through,
+}
+
+/// Plans a primary and backups; `None` when nobody can take this peer.
+///
+/// Of several offers by one peer the newest counts, even if an older one looks better. Ranked are: offers that cover the
+/// layers wanted, then those that were told of independently, then by depth, round trip, spare capacity in powers of two
+/// and a hash of both peers, so that equal receivers spread over equal parents.
+pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
+    let ranked = rank(candidates, request);
+    let best = ranked.iter().min_by_key(|(rank, _)| *rank)?;
+    let primary = candidates[best.1 as usize];
+    Some(Plan { primary, backups: backups(candidates, &ranked, &primary) })
+}
+
+/// Picks one more parent beside a primary with the way [`Request::primary_chain`].
+pub fn standby<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Candidate<'a>> {
+    let key = |(rank, at): &(u128, u32)| (overlap(request.primary_chain, &candidates[*at as usize].offer.chain), *rank);
+    let ranked = rank(candidates, request);
+    ranked.iter().min_by_key(|entry| key(entry)).map(|(_, at)| candidates[*at as usize])
+}
+
+/// Plans each of several paths of one stream, on different primaries as far as there are enough. Only the first
+/// [`PATHS_MAX`] requests are planned; the answers are in their order.
+pub fn plan_paths<'a>(candidates: &[Candidate<'a>], requests: &[Request<'_>]) -> Vec<Option<Plan<'a>>> {
+    let mut used: Vec<Fingerprint> = Vec::new();
+    let mut plans = Vec::new();
+    for request in requests.iter().take(PATHS_MAX) {
+        let ranked = rank(candidates, request);
+        let key = |(rank, at): &(u128, u32)| (used.contains(&candidates[*at as usize].offer.peer), *rank);
+        let best = ranked.iter().min_by_key(|entry| key(entry)).map(|(_, at)| candidates[*at as usize]);
+        plans.push(best.map(|primary| {
+            used.push(primary.offer.peer);
+            Plan { primary, backups: backups(candidates, &ranked, &primary) }
+        }));
+    }
+    plans
+}
+
+/// How much two ways from the source share.
+pub fn overlap(a: &[Fingerprint], b: &[Fingerprint]) -> Overlap {
+    let (Some(end_a), Some(end_b)) = (a.last(), b.last()) else { return Overlap::None };
+    // The source itself cannot be avoided by any way.
+    let through = (a.len() > 1 && b.contains(end_a)) || (b.len() > 1 && a.contains(end_b));
+    match (a.get(1), b.get(1)) {
+        _ if through => Overlap::Through,
+        (Some(a), Some(b)) if a == b => Overlap::FirstHop,
+        _ => Overlap::None,
+    }
+}
+
+/// Whether the offer's way exists, spares this peer and leaves it a place within the deepest tree.
+pub fn is_above(offer: &Offer, own: &Fingerprint) -> bool {
+    offer.peer != *own
+        && !offer.chain.is_empty()
+        && offer.chain.len() <= PARENT_CHAIN_MAX
+        && offer.chain.last() == Some(&offer.peer)
+        && !offer.chain.contains(own)
+}
+
+/// Whether there is room for one more child at this bitrate.
+pub fn has_room(offer: &Offer, stream_kbps: u32) -> bool {
+    offer.subscribers < offer.subscribers_max && spare(offer, stream_kbps) > 0
+}
+
+/// Children that could still be taken.
+fn spare(offer: &Offer, stream_kbps: u32) -> u32 {
+    let uplink = offer.uplink_kbps.min(UPLINK_KBPS_MAX);
+    let slots = uplink.checked_div(stream_kbps).unwrap_or(u32::MAX).min(offer.subscribers_max);
+    slots.saturating_sub(offer.subscribers)
+}
+
+fn backups<'a>(candidates: &[Candidate<'a>], ranked: &[(u128, u32)], primary: &Candidate<'a>) -> Vec<Candidate<'a>> {
+    let mut chosen: Vec<Candidate<'a>> = Vec::with_capacity(BACKUPS_MAX);
+    for _ in 0..BACKUPS_MAX {
+        let free = ranked.iter().filter(|(_, at)| {
+            let peer = candidates[*at as usize].offer.peer;
+            peer != primary.offer.peer && chosen.iter().all(|backup| backup.offer.peer != peer)
+        });
+        let key =
+            |(rank, at): &(u128, u32)| (overlap(&primary.offer.chain, &candidates[*at as usize].offer.chain), *rank);
+        match free.min_by_key(|entry| key(entry)) {
+            Some((_, at)) => chosen.push(candidates[*at as usize]),
+            None => break,
+        }
+    }
+    chosen
+}
+
+/// The eligible candidates with their ranks, lower first. Indices are 32 bits wide: more offers than that do not fit in
+/// memory.
+fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<(u128, u32)> {
+    let newest = Newest::of(candidates, request.seed);
+    let eligible = |candidate: &Candidate<'_>| {
+        has_room(candidate.offer, request.stream_kbps)
+            && is_above(candidate.offer, &request.own)
+            && !request.avoid.contains(&candidate.offer.peer)
+    };
+    let mut ranked = Vec::with_capacity(candidates.len());
+    for (at, candidate) in candidates.iter().enumerate() {
+        if newest.is(at, candidates) && eligible(candidate) {
+            ranked.push((rank_of(candidate, request), u32::try_from(at).unwrap_or(u32::MAX)));
+        }
+    }
+    ranked
+}
+
+fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>) -> u128 {
+    let offer = candidate.offer;
+    let covers = offer.layers.max_spatial >= request.policy.max_spatial
+        && offer.layers.max_temporal >= request.policy.max_temporal
+        && offer.layers.max_quality >= request.policy.max_quality;
+    let alone = candidate.vouched == Vouched::Once;
+    let bucket = candidate.rtt_ms.map_or(RTT_BUCKET_MAX, |rtt_ms| (rtt_ms / RTT_STEP_MS).min(RTT_BUCKET_MAX));
+    let spare_bits = u32::BITS - spare(offer, request.stream_kbps).leading_zeros();
+    [
+        (1, u64::from(!covers)),
+        (1, u64::from(alone)),
+        (8, offer.chain.len() as u64),
+        (16, u64::from(bucket)),
+        (8, u64::from(u32::BITS - spare_bits)),
+        (64, spread(&request.own, &offer.peer, request.seed)),
+    ]
+    .into_iter()
+    .fold(0, |rank: u128, (width, value)| (rank << width) | u128::from(value))
+}
+
+fn spread(own: &Fingerprint, peer: &Fingerprint, seed: u64) -> u64 {
+    mix(mix(head(own) ^ seed) ^ head(peer))
+}
+
+fn head(peer: &Fingerprint) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = peer.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The finalizer of splitmix64: every input bit moves about half of the output bits.
+pub(super) fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+/// The newest offer of each peer: an open hash table of indices, half full at most, keyed by the seed so that nobody can
+/// aim at one place of it.
+struct Newest {
+    places: Vec<u32>,
+    seed: u64,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+impl Newest {
+    fn of(candidates: &[Candidate<'_>], seed: u64) -> Self {
+        let places = vec![EMPTY; (candidates.len() * 2).next_power_of_two().max(2)];
+        let mut newest = Self { places, seed };
+        for (at, candidate) in candidates.iter().enumerate() {
+            let place = newest.find(&candidate.offer.peer, candidates);
+            let held = newest.places[place];
+            let is_newer = candidates
+                .get(held as usize)
+                .is_none_or(|held| held.offer.measured_at_unix_ms < candidate.offer.measured_at_unix_ms);
+            if is_newer {
+                newest.places[place] = u32::try_from(at).unwrap_or(EMPTY);
+            }
+        }
+        newest
+    }
+
+    fn is(&self, at: usize, candidates: &[Candidate<'_>]) -> bool {
+        self.places[self.find(&candidates[at].offer.peer, candidates)] as usize == at
+    }
+
+    /// The place that holds the peer, or the one where it belongs. There is always an empty one.
+    fn find(&self, peer: &Fingerprint, candidates: &[Candidate<'_>]) -> usize {
+        let mask = self.places.len() - 1;
+        let mut place = mix(head(peer) ^ self.seed) as usize & mask;
+        loop {
+            match candidates.get(self.places[place] as usize) {
+                Some(held) if held.offer.peer != *peer => place = (place + 1) & mask,
+                _ => return place,
+            }
+        }
+    }
+}

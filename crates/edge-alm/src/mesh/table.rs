@@ -1,0 +1,182 @@
+//! Peers that offer to be parents, and what was learned of them: who told, how far, when to ask again, who is banned.
+
+use std::collections::BTreeMap;
+
+use edge_wire::id::Fingerprint;
+
+use super::plan::{Candidate, Vouched, is_above, mix};
+use super::{BANS_MAX, Ban, OFFERS_MAX, Offer, Origin};
+
+/// Least time before a peer that refused is asked again, in ms; doubled for each further refusal.
+pub(super) const RETRY_MS_MIN: u64 = 250;
+/// Most time before a peer that refused is asked again, in ms, jitter not counted.
+pub(super) const RETRY_MS_MAX: u64 = 4_000;
+/// First ban, in ms; doubled for each further one.
+pub(super) const BAN_MS: u64 = 600_000;
+/// Longest ban, in ms.
+const BAN_MS_MAX: u64 = 24 * 3_600_000;
+/// Voices remembered for one offer.
+const ORIGINS_MAX: usize = 4;
+
+#[derive(Debug)]
+struct Known {
+    offer: Offer,
+    origins: Vec<Origin>,
+    rtt_ms: Option<u32>,
+    refusals: u32,
+    retry_ms: u64,
+}
+
+#[derive(Debug)]
+struct Banned {
+    ban: Ban,
+    length_ms: u64,
+}
+
+/// Offers by peer, and bans.
+#[derive(Debug)]
+pub(super) struct Table {
+    known: BTreeMap<Fingerprint, Known>,
+    bans: Vec<Banned>,
+    random: u64,
+}
+
+impl Table {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { known: BTreeMap::new(), bans: Vec::new(), random: seed }
+    }
+
+    /// Keeps the offer if it is the newest of its peer; whether anything new was learned.
+    pub(super) fn offer(&mut self, told_by: Origin, offer: Offer) -> bool {
+        if let Some(known) = self.known.get_mut(&offer.peer) {
+            let is_newer = offer.measured_at_unix_ms > known.offer.measured_at_unix_ms;
+            let is_heard = offer.measured_at_unix_ms >= known.offer.measured_at_unix_ms;
+            if is_heard && known.origins.len() < ORIGINS_MAX && !known.origins.contains(&told_by) {
+                known.origins.push(told_by);
+            }
+            if is_newer {
+                known.offer = offer;
+            }
+            return is_newer;
+        }
+        let peer = offer.peer;
+        let known = Known { offer, origins: vec![told_by], rtt_ms: None, refusals: 0, retry_ms: 0 };
+        self.known.insert(peer, known);
+        if self.known.len() > OFFERS_MAX
+            && let Some(worst) = self.worst()
+        {
+            self.known.remove(&worst);
+            return worst != peer;
+        }
+        true
+    }
+
+    pub(super) fn withdraw(&mut self, peer: &Fingerprint) {
+        self.known.remove(peer);
+    }
+
+    /// Offers kept.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn measured(&mut self, peer: &Fingerprint, rtt_ms: u32) {
+        if let Some(known) = self.known.get_mut(peer) {
+            known.rtt_ms = Some(rtt_ms);
+        }
+    }
+
+    /// A peer granted a subscription.
+    pub(super) fn accepted(&mut self, peer: &Fingerprint) {
+        self.known.get_mut(peer).into_iter().for_each(|known| known.refusals = 0);
+    }
+
+    /// A peer said what its way is now.
+    pub(super) fn rerouted(&mut self, peer: &Fingerprint, chain: &[Fingerprint]) {
+        self.known.get_mut(peer).into_iter().for_each(|known| chain.clone_into(&mut known.offer.chain));
+    }
+
+    /// A peer refused or failed: asks it again later, and later each time.
+    pub(super) fn refused(&mut self, now_ms: u64, peer: &Fingerprint, least_ms: u64) {
+        let jitter = self.random();
+        if let Some(known) = self.known.get_mut(peer) {
+            let doubled_ms = RETRY_MS_MIN.saturating_mul(1 << known.refusals.min(8)).min(RETRY_MS_MAX);
+            let wait_ms = doubled_ms.max(least_ms);
+            known.refusals = known.refusals.saturating_add(1);
+            known.retry_ms = now_ms.saturating_add(wait_ms).saturating_add(jitter % (wait_ms / 2 + 1));
+        }
+    }
+
+    /// A peer says that it has no room: the last to be asked among equals, until its next offer.
+    pub(super) fn full(&mut self, peer: &Fingerprint) {
+        if let Some(known) = self.known.get_mut(peer) {
+            known.offer.subscribers = known.offer.subscribers.max(known.offer.subscribers_max.saturating_sub(1));
+        }
+    }
+
+    pub(super) fn ban(&mut self, now_ms: u64, peer: Fingerprint) {
+        let former = self.bans.iter().position(|banned| banned.ban.peer == peer).map(|at| self.bans.remove(at));
+        let length_ms = former.map_or(BAN_MS, |former| (former.length_ms * 2).min(BAN_MS_MAX));
+        if self.bans.len() >= BANS_MAX {
+            let soonest = self.bans.iter().enumerate().min_by_key(|(_, banned)| banned.ban.until_ms);
+            if let Some((at, _)) = soonest {
+                self.bans.remove(at);
+            }
+        }
+        self.bans.push(Banned { ban: Ban { peer, until_ms: now_ms.saturating_add(length_ms) }, length_ms });
+    }
+
+    pub(super) fn is_banned(&self, now_ms: u64, peer: &Fingerprint) -> bool {
+        self.bans.iter().any(|banned| banned.ban.peer == *peer && banned.ban.until_ms > now_ms)
+    }
+
+    pub(super) fn bans(&self, now_ms: u64) -> impl Iterator<Item = Ban> {
+        self.bans.iter().map(|banned| banned.ban).filter(move |ban| ban.until_ms > now_ms)
+    }
+
+    /// Those that may be asked now, for the planner to rank.
+    pub(super) fn candidates(&self, now_ms: u64) -> Vec<Candidate<'_>> {
+        let is_due = |known: &&Known| known.retry_ms <= now_ms && !self.is_banned(now_ms, &known.offer.peer);
+        let candidate = |known| Candidate { vouched: vouched(known), offer: &known.offer, rtt_ms: known.rtt_ms };
+        self.known.values().filter(is_due).map(candidate).collect()
+    }
+
+    /// Whether anybody is left above `own` who may be asked sooner or later.
+    pub(super) fn has_hope(&self, now_ms: u64, own: &Fingerprint) -> bool {
+        self.known.values().any(|known| is_above(&known.offer, own) && !self.is_banned(now_ms, &known.offer.peer))
+    }
+
+    /// A number that looks random and follows from the seed.
+    pub(super) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.random)
+    }
+
+    /// Whoever filled the table pays: of the one neighbour that alone told of the most offers, the deepest and farthest.
+    fn worst(&self) -> Option<Fingerprint> {
+        let mut told: BTreeMap<Option<Fingerprint>, usize> = BTreeMap::new();
+        for known in self.known.values() {
+            *told.entry(sole_voice(known)).or_default() += 1;
+        }
+        let loudest = *told.iter().max_by_key(|(voice, count)| (voice.is_some(), **count))?.0;
+        let badness =
+            |known: &Known| (known.offer.chain.is_empty(), known.offer.chain.len(), known.rtt_ms.unwrap_or(u32::MAX));
+        let theirs = self.known.values().filter(|known| sole_voice(known) == loudest);
+        theirs.max_by_key(|known| badness(known)).map(|known| known.offer.peer)
+    }
+}
+
+fn vouched(known: &Known) -> Vouched {
+    match sole_voice(known) {
+        Some(_) => Vouched::Once,
+        None => Vouched::Independently,
+    }
+}
+
+/// The neighbour that alone told of an offer.
+fn sole_voice(known: &Known) -> Option<Fingerprint> {
+    match known.origins.as_slice() {
+        [Origin::Peer(peer)] => Some(*peer),
+        _ => None,
+    }
+}
