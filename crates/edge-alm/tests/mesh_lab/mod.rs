@@ -1,5 +1,5 @@
 //! One machine, its possible parents and a source, on simulated time.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
