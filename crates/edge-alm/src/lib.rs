@@ -24,3 +24,4 @@ pub mod path;
 pub mod reachability;
 mod recent;
 pub mod scaling;
+pub mod topology;
