@@ -4,6 +4,7 @@ mod alm;
 mod codec;
 mod conformance;
 mod container;
+mod fountain;
 mod group;
 mod identity;
 mod link;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Target> {
         wire::TARGETS,
         identity::TARGETS,
         link::TARGETS,
+        fountain::TARGETS,
         alm::TARGETS,
         group::TARGETS,
         net::TARGETS,
