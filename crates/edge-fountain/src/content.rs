@@ -295,7 +295,7 @@ impl Manifest {
         (good, first_bad)
     }
 
-    /// A producer can sign repair symbols that belong to other content: then two sets of good symbols give two contents.
+    /// A producer can sign repair symbols of other content: then two sets of good symbols would give two contents.
     fn check_pieces(&self, block: &[u8], symbol_len: usize) -> Result<(), Error> {
         for (id, piece) in (0..).zip(block.chunks(symbol_len)) {
             if self.hash(id) != Some(&sha256(&[piece])) {

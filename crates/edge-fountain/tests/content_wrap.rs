@@ -186,7 +186,9 @@ proptest! {
     #[test]
     fn whatever_a_producer_and_a_supplier_make_up_ends_in_an_answer(
         n_source in 0u32..30, k_repair in 0u32..10, symbol_size in 0u32..12, min_viable_symbols in 0u32..30,
-        original_content_length in 0u64..300, ids in prop::collection::vec((0u32..45, 0usize..14), 0..60), signed in any::<bool>(),
+        original_content_length in 0u64..300,
+        ids in prop::collection::vec((0u32..45, 0usize..14), 0..60),
+        signed in any::<bool>(),
     ) {
         let config = Config { n_source, k_repair, symbol_size, min_viable_symbols };
         let symbols: Vec<Symbol> =

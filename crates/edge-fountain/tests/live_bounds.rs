@@ -139,7 +139,10 @@ proptest! {
     #![proptest_config(config(0x5eed_f002, 128))]
 
     #[test]
-    fn changed_datagrams_never_panic_nor_pass_the_bounds(seed in any::<u64>(), lens in prop::collection::vec(1usize..6_000, 1..12)) {
+    fn changed_datagrams_never_panic_nor_pass_the_bounds(
+        seed in any::<u64>(),
+        lens in prop::collection::vec(1usize..6_000, 1..12),
+    ) {
         let mut random = Seeded::new(seed);
         let mut encoder = Encoder::new(300).unwrap();
         let mut datagrams: Vec<Vec<u8>> = Vec::new();

@@ -116,8 +116,12 @@ fn a_page_is_bounded() {
     assert_eq!(due(&page[1..], ADMITTED).unwrap().count(), PAGE);
 }
 
+fn config() -> Config {
+    Config { rng_seed: RngSeed::Fixed(0x5eed_f005), failure_persistence: None, ..Config::with_cases(256) }
+}
+
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(0x5eed_f005), failure_persistence: None, ..Config::with_cases(256) })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_tier_is_never_raised(
@@ -128,7 +132,8 @@ proptest! {
             let bands = Bands { full: 100, t2: 200, t3: 300, t4: 400, envelope_only: 500 };
             let class = [Class::temporary(), Class::standard(), Class::new("LONG", bands).unwrap()][class].clone();
             let schedule = Schedule { admitted_at_unix_ms: ADMITTED + admitted * DAY_MS, ..schedule(class) };
-            let known = if readable { Known::Schedule(&schedule) } else { Known::Unreadable { since_unix_ms: ADMITTED } };
+            let unreadable = Known::Unreadable { since_unix_ms: ADMITTED };
+            let known = if readable { Known::Schedule(&schedule) } else { unreadable };
             let page = [view("a", current, known)];
             for due in due(&page, ADMITTED + day * DAY_MS).unwrap() {
                 prop_assert!(due.tier > current && due.tier <= Tier::EnvelopeOnly);

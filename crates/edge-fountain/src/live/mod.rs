@@ -2,7 +2,7 @@
 //!
 //! Model: [`Encoder`] cuts a message into `n` equal source symbols and adds repair symbols; each becomes one datagram.
 //! [`Decoder`] gives the message back as soon as enough of its datagrams arrived, in any order. A message that fits one
-//! datagram has `n = 1`, and its repair symbols are copies. [`repair_for`] tells how many repair symbols a loss asks for.
+//! datagram has `n = 1`, and its repair symbols are copies. [`repair_for`] tells how much repair a loss asks for.
 //!
 //! Laws: a message comes out exactly once and unchanged, or not at all; what one neighbour can make a decoder hold is
 //! bounded by [`Limits`]; a message that is late, or that newer ones displaced, is given up and never waited for.
