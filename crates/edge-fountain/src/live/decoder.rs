@@ -112,7 +112,7 @@ impl Decoder {
             messages: limits.messages.clamp(1, MESSAGES_MAX),
             bytes: limits.bytes.min(BYTES_MAX),
             message_len: limits.message_len.min(MESSAGE_LEN_MAX),
-            age_ms: limits.age_ms,
+            age_ms: limits.age_ms.min(AGE_MS_MAX),
         };
         let (messages, settled) = (BTreeMap::new(), Settled::default());
         Self { limits, messages, bytes: 0, settled, oldest_ms: u64::MAX, stats: Stats::default() }
