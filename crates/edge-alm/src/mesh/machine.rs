@@ -492,7 +492,7 @@ impl Mesh {
     }
 
     /// The highest key that may be believed: for a relay, one that two parents have reached, if there are two.
-    fn proven(&self) -> Option<Key> {
+    pub(super) fn proven(&self) -> Option<Key> {
         let mut highs: Vec<Key> = self.links.iter().filter_map(|link| link.high).collect();
         highs.sort_unstable();
         let newest = highs.pop()?;

@@ -30,11 +30,13 @@ const STRANDED_MS: u64 = 1_500;
 /// A standby is given up after this many times its threshold, and not before [`STANDBY_SILENCE_MS_MIN`].
 const STANDBY_PATIENCE: u64 = 2;
 const STANDBY_SILENCE_MS_MIN: u64 = 1_500;
+/// Silence of a parent, in ms, from which on another one is looked for beside it.
+const STUMBLE_MS: u64 = 500;
 /// Slowness of the primary that ends its time, in ms: when nothing is left to shed, and in any case.
 const SLOW_MS_BASE: u64 = 1_000;
 const SLOW_MS_ANY: u64 = 2_000;
 /// Slowness of a standby that has it replaced, in ms.
-const SLOW_MS_STANDBY: u64 = 2_000;
+const SLOW_MS_STANDBY: u64 = 1_500;
 /// Time between two records of one parent's slowness, in ms.
 const DELAY_TOLD_MS: u64 = 10_000;
 /// Least time with a primary before it is changed for a better one, in ms.
@@ -78,8 +80,9 @@ impl Mesh {
     /// Compares what each parent sent with the base chunks that came from any.
     fn settle(&mut self) {
         while let Some(chunk) = self.window.settle(self.now_ms) {
-            let is_disputable = self.config.opens == Opens::OuterOnly && chunk.sent.count_ones() < 2;
-            if is_disputable && self.links.len() > 2 {
+            // What only one parent sent proves nothing to a relay unless its number is one that others have reached.
+            let is_vouched = chunk.sent.count_ones() > 1 || Some(chunk.key) <= self.proven();
+            if self.config.opens == Opens::OuterOnly && !is_vouched {
                 continue;
             }
             for link in &mut self.links {
@@ -194,8 +197,8 @@ impl Mesh {
         self.disputes.iter().any(|dispute| dispute.count >= DISPUTED_MIN)
     }
 
-    /// Gives up a primary that is silent while a standby is ahead of it, and standbys that are silent while the primary
-    /// delivers. When all are silent the source may have paused, and nothing changes.
+    /// Replaces a primary that is silent while a standby is ahead of it, and gives up standbys that are silent for long
+    /// while the primary delivers. When all are silent the source may have paused, and nothing changes.
     fn heal(&mut self) {
         let now_ms = self.now_ms;
         let wayless = self.primary().filter(|link| !link.is_usable()).map(|link| link.peer);
@@ -210,8 +213,10 @@ impl Mesh {
         if primary.is_silent(now_ms) {
             let ahead_ms = ahead_ms(primary);
             let is_ahead = |link: &&Link| link.ahead_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) >= ahead_ms);
-            if self.links.iter().filter(|link| link.is_usable()).any(|link| is_ahead(&link)) {
-                self.give_up(&peer, DropWhy::Silent, SwitchWhy::Silent);
+            let is_overtaken = self.links.iter().filter(|link| link.is_usable()).any(|link| is_ahead(&link));
+            // The silent one stays for a moment: it may only have stumbled.
+            if let Some(best) = self.best_standby().filter(|_| is_overtaken) {
+                self.promote(best, Some(peer), SwitchWhy::Silent);
             }
             return;
         }
@@ -292,7 +297,7 @@ impl Mesh {
             Some(primary) if self.is_disputed() || primary.silent_ms(now_ms) > STRANDED_MS => ACTIVE_MAX,
             Some(_) => 2,
         };
-        if self.links.len() >= wanted {
+        if self.links.len() >= ACTIVE_MAX || self.live() >= wanted {
             return self.rotate();
         }
         if now_ms < self.timers.standby_ms {
@@ -302,6 +307,14 @@ impl Mesh {
             Some(peer) => self.ask(peer, self.standby_policy()),
             None => self.timers.standby_ms = self.back_off(),
         }
+    }
+
+    /// Parents that count as such: a standby that is silent while the primary delivers does not.
+    fn live(&self) -> usize {
+        let now_ms = self.now_ms;
+        let is_calm = self.primary().is_some_and(|primary| !primary.is_silent(now_ms));
+        let is_gone = |link: &&Link| link.silent_ms(now_ms) > STUMBLE_MS.max(link.pace.silence_ms().saturating_mul(2));
+        self.links.iter().filter(|link| link.role == Role::Primary || !is_calm || !is_gone(link)).count()
     }
 
     /// While nobody delivers, gives up the latest extra parent now and then, so that another can be tried.

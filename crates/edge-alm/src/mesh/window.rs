@@ -58,6 +58,7 @@ pub(super) enum Seen {
 /// A base chunk that is due for comparison.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settled {
+    pub(super) key: Key,
     pub(super) first_ms: u64,
     pub(super) media: Media,
     /// Who sent it: one bit for each place.
@@ -160,14 +161,14 @@ impl Window {
 
     /// The next base chunk that every parent had time to send.
     pub(super) fn settle(&mut self, now_ms: u64) -> Option<Settled> {
-        while let Some(key) = self.unsettled.front() {
-            let entry = self.entries.get(key).copied();
+        while let Some(key) = self.unsettled.front().copied() {
+            let entry = self.entries.get(&key).copied();
             if entry.is_some_and(|entry| now_ms.saturating_sub(entry.first_ms) < SETTLE_MS) {
                 return None;
             }
             self.unsettled.pop_front();
             if let Some(Entry { first_ms, sent, kind: Kind::Base(media), .. }) = entry {
-                return Some(Settled { first_ms, media, sent });
+                return Some(Settled { key, first_ms, media, sent });
             }
         }
         None
