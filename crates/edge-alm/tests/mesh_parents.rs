@@ -263,3 +263,29 @@ fn an_unsteady_primary_gives_the_standby_every_frame() {
     lab.run(40_000);
     assert_eq!(lab.mesh.state().links[1].policy, Policy::BLINKING_DOT);
 }
+
+#[test]
+fn an_outage_of_a_second_is_no_starvation() {
+    let mut lab = three();
+    lab.run(5_000);
+    lab.parent(1).conduct = Conduct::Mute;
+    lab.run(1_000);
+    lab.parent(1).conduct = Conduct::Honest;
+    lab.run(10_000);
+    assert!(lab.accusations().is_empty(), "{:?}", lab.accusations());
+    assert!(lab.mesh.state().links.len() == 2 && lab.mesh.state().counters.switches == 1);
+}
+
+#[test]
+fn links_that_break_again_and_again_are_asked_for_less_and_less() {
+    let mut lab = Lab::new(config(2)).with(&[1], 5, Conduct::Honest);
+    let mut grants = Vec::new();
+    for _ in 0..20_000 {
+        lab.run(1);
+        if lab.primary().is_some() {
+            grants.push(lab.now_ms);
+            lab.mesh.lost(lab.now_ms, fp(1));
+        }
+    }
+    assert!((5..=9).contains(&grants.len()), "{grants:?}");
+}

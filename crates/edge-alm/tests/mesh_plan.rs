@@ -204,3 +204,31 @@ fn ten_thousand_offers_are_planned_as_the_definition_says() {
     let least = eligible.iter().map(|offer| key(offer)).min().unwrap();
     assert_eq!(key(newest[&found]), least);
 }
+
+#[test]
+fn those_who_lose_one_parent_look_for_the_next_standby_at_different_times() {
+    let mut asked_ms = Vec::new();
+    for seed in 0..40 {
+        let mut mesh = Mesh::new(config(seed), 0);
+        (1..=4).for_each(|n| mesh.offer(0, Origin::Ticket, offer(&[n])));
+        let mut asked = Vec::new();
+        for now_ms in 0..2_000 {
+            while let Some(action) = mesh.poll(now_ms) {
+                if let Action::Subscribe { peer, .. } = action {
+                    asked.push((now_ms, peer));
+                    mesh.linked(now_ms, peer, 20, &chain(&[(1..=4).find(|n| fp(*n) == peer).unwrap()]));
+                }
+            }
+            if now_ms == 1_000 {
+                let primary = mesh.state().primary.unwrap();
+                mesh.lost(now_ms, primary);
+                assert!(matches!(mesh.poll(now_ms), Some(Action::SetPolicy { .. })), "the standby takes over at once");
+            }
+        }
+        asked_ms.extend(asked.iter().map(|(at_ms, _)| *at_ms).find(|at_ms| *at_ms > 1_000));
+    }
+    let early = asked_ms.iter().filter(|at_ms| **at_ms <= 1_100).count();
+    assert_eq!(asked_ms.len(), 40);
+    assert!((1..=25).contains(&early), "{asked_ms:?}");
+    assert!(asked_ms.iter().any(|at_ms| *at_ms > 1_250));
+}

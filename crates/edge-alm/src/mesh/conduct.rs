@@ -157,13 +157,15 @@ impl Conduct {
     }
 
     fn starvation(&self) -> Option<Charge> {
-        let kinds: [(fn(&Span) -> u32, fn(&Span) -> u32); 2] =
-            [(|span| span.missed[0], |span| span.got[0]), (|span| span.missed[1], |span| span.got[1])];
-        kinds.into_iter().find_map(|(missed, got)| {
-            let (lost, all) = (self.sum(missed), self.sum(missed).saturating_add(self.sum(got)));
-            let is_much = lost >= MISSED_MIN && lost.saturating_mul(MISSED_SHARE) >= all;
-            is_much.then(|| self.charged(Misdeed::Starvation, lost, missed))
-        })
+        self.starvation_of(|span| span.missed[0], |span| span.got[0])
+            .or_else(|| self.starvation_of(|span| span.missed[1], |span| span.got[1]))
+    }
+
+    fn starvation_of(&self, missed: fn(&Span) -> u32, got: fn(&Span) -> u32) -> Option<Charge> {
+        let lost = self.sum(missed);
+        let all = lost.saturating_add(self.sum(got));
+        let is_much = lost >= MISSED_MIN && lost.saturating_mul(MISSED_SHARE) >= all;
+        is_much.then(|| self.charged(Misdeed::Starvation, lost, missed))
     }
 
     fn charged(&self, misdeed: Misdeed, count: u32, of: fn(&Span) -> u32) -> Charge {

@@ -45,6 +45,8 @@ pub(super) struct Link {
     /// When slowness was put on record last.
     pub(super) delay_told_ms: Option<u64>,
     first_ms: [Option<u64>; 2],
+    /// Its latest silence: last chunk before, first chunk after, in ms.
+    outage_ms: (u64, u64),
 }
 
 impl Link {
@@ -65,6 +67,7 @@ impl Link {
             demote_ms: None,
             delay_told_ms: None,
             first_ms: [None; 2],
+            outage_ms: (0, 0),
         }
     }
 
@@ -82,6 +85,9 @@ impl Link {
 
     /// Takes note of a chunk that is believed and new from this parent.
     pub(super) fn hear(&mut self, now_ms: u64, key: Key, media: Media) {
+        if let Some(heard_ms) = self.heard_ms.filter(|_| self.is_silent(now_ms)) {
+            self.outage_ms = (heard_ms, now_ms);
+        }
         self.heard_ms = Some(now_ms);
         self.pace.note(now_ms);
         self.high = self.high.max(Some(key));
@@ -100,11 +106,14 @@ impl Link {
         self.silent_ms(now_ms) > self.pace.silence_ms()
     }
 
-    /// Whether a base chunk that came first at `first_ms` was to come from this parent too.
+    /// Whether a base chunk that came first at `first_ms` was to come from this parent too. What a silence took with it
+    /// is the silence's affair.
     pub(super) fn owes(&self, media: Media, first_ms: u64) -> bool {
         let Some(granted_ms) = self.granted_ms() else { return false };
         let first = self.first_ms.get(index(media)).copied().flatten();
-        first_ms >= first.unwrap_or(granted_ms.saturating_add(OWES_AFTER_MS))
+        let (from_ms, to_ms) = self.outage_ms;
+        let is_out = from_ms < first_ms && first_ms <= to_ms;
+        !is_out && first_ms >= first.unwrap_or(granted_ms.saturating_add(OWES_AFTER_MS))
     }
 
     /// What its way costs, in ms; `None` as long as the round trip is not known.

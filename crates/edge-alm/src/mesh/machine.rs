@@ -17,6 +17,8 @@ use super::{
 
 /// Actions that wait to be polled at most; a driver that polls after every call leaves none.
 const ACTIONS_MAX: usize = 256;
+/// A link that breaks earlier than this, in ms, counts as another refusal in a row.
+const PROVED_MS: u64 = 10_000;
 /// Pairs of parents in dispute at most.
 const DISPUTES_MAX: usize = 8;
 /// Times of hiccups that are remembered.
@@ -173,7 +175,6 @@ impl Mesh {
         link.stage = Stage::Granted(now_ms);
         link.rtt_ms = Some(rtt_ms);
         if self.set_chain(&peer, chain) {
-            self.table.accepted(&peer);
             self.timers.backoff_ms = 0;
         }
         self.next_ms = now_ms;
@@ -199,7 +200,10 @@ impl Mesh {
     /// The link to a parent broke, or the parent ended the subscription.
     pub fn lost(&mut self, now_ms: u64, peer: Fingerprint) {
         self.step(now_ms);
-        if self.link(&peer).is_some() {
+        if let Some(link) = self.link(&peer) {
+            if link.granted_ms().is_some_and(|at_ms| self.now_ms.saturating_sub(at_ms) >= PROVED_MS) {
+                self.table.proved(&peer);
+            }
             self.table.refused(self.now_ms, &peer, 0);
             self.forget(&peer, SwitchWhy::Lost);
         }
@@ -367,7 +371,7 @@ impl Mesh {
     }
 
     /// What the layers of a policy cost, or what they have cost lately.
-    fn stream_kbps(&self, policy: Policy) -> u32 {
+    pub(super) fn stream_kbps(&self, policy: Policy) -> u32 {
         let covers = |rate: &&LayerRate| {
             rate.policy.max_spatial >= policy.max_spatial
                 && rate.policy.max_temporal >= policy.max_temporal

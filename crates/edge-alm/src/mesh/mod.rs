@@ -1,9 +1,9 @@
 //! The live machine of one receiver and one stream: whom to subscribe to, at which layers, and whom to give up.
 //!
-//! Model: a [`Mesh`] is told what happens (offers, answers, arrivals, losses) and is asked by [`Mesh::poll`] what to do,
-//! until it says nothing more; [`Mesh::deadline`] says when to ask again at the latest. One parent, the primary, sends
-//! everything that is wanted; another, the standby, sends the base layer, so that its promotion needs nothing but a
-//! [`Action::SetPolicy`]. Offers of further peers are kept cold.
+//! Model: a [`Mesh`] is told what happens (offers, answers, arrivals, losses) and is asked by [`Mesh::poll`] what to
+//! do, until it says nothing more; [`Mesh::deadline`] says when to ask again at the latest. One parent, the primary,
+//! sends everything that is wanted; another, the standby, sends the base layer, so that its promotion needs nothing but
+//! a [`Action::SetPolicy`]. Offers of further peers are kept cold.
 //!
 //! Laws: a chunk counts as received only after it opened; no offer, chunk or answer can make a table grow beyond its
 //! bound or the machine panic; at most [`ACTIVE_MAX`] parents at a time, the primary among them; never a parent that is

@@ -76,9 +76,9 @@ pub enum Overlap {
 
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
-/// Of several offers by one peer the newest counts, even if an older one looks better. Ranked are: offers that cover the
-/// layers wanted, then those that were told of independently, then by depth, round trip, spare capacity in powers of two
-/// and a hash of both peers, so that equal receivers spread over equal parents.
+/// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
+/// layers wanted, then those that were told of independently; then depth, round trip, spare capacity in powers of two
+/// and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
     let ranked = rank(candidates, request);
     let best = ranked.iter().min_by_key(|(rank, _)| *rank)?;
@@ -138,9 +138,13 @@ pub fn has_room(offer: &Offer, stream_kbps: u32) -> bool {
 
 /// Children that could still be taken.
 fn spare(offer: &Offer, stream_kbps: u32) -> u32 {
+    slots(offer, stream_kbps).saturating_sub(offer.subscribers)
+}
+
+/// Children that it can send this bitrate to.
+pub(super) fn slots(offer: &Offer, stream_kbps: u32) -> u32 {
     let uplink = offer.uplink_kbps.min(UPLINK_KBPS_MAX);
-    let slots = uplink.checked_div(stream_kbps).unwrap_or(u32::MAX).min(offer.subscribers_max);
-    slots.saturating_sub(offer.subscribers)
+    uplink.checked_div(stream_kbps).unwrap_or(u32::MAX).min(offer.subscribers_max)
 }
 
 fn backups<'a>(candidates: &[Candidate<'a>], ranked: &[(u128, u32)], primary: &Candidate<'a>) -> Vec<Candidate<'a>> {
@@ -214,8 +218,8 @@ pub(super) fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// The newest offer of each peer: an open hash table of indices, half full at most, keyed by the seed so that nobody can
-/// aim at one place of it.
+/// The newest offer of each peer: an open hash table of indices, half full at most, keyed by the seed so that nobody
+/// can aim at one place of it.
 struct Newest {
     places: Vec<u32>,
     seed: u64,

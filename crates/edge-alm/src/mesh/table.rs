@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use edge_wire::id::Fingerprint;
 
-use super::plan::{Candidate, Vouched, is_above, mix};
+use super::plan::{Candidate, Vouched, is_above, mix, slots};
 use super::{BANS_MAX, Ban, OFFERS_MAX, Offer, Origin};
 
 /// Least time before a peer that refused is asked again, in ms; doubled for each further refusal.
@@ -86,8 +86,8 @@ impl Table {
         }
     }
 
-    /// A peer granted a subscription.
-    pub(super) fn accepted(&mut self, peer: &Fingerprint) {
+    /// A peer has been a parent for long.
+    pub(super) fn proved(&mut self, peer: &Fingerprint) {
         self.known.get_mut(peer).into_iter().for_each(|known| known.refusals = 0);
     }
 
@@ -146,13 +146,19 @@ impl Table {
         self.known.values().any(|known| is_above(&known.offer, own) && !self.is_banned(now_ms, &known.offer.peer))
     }
 
+    /// Whether a peer could send this bitrate to every child that it has, by its latest offer.
+    pub(super) fn carries_all(&self, peer: &Fingerprint, stream_kbps: u32) -> bool {
+        self.known.get(peer).is_none_or(|known| known.offer.subscribers <= slots(&known.offer, stream_kbps))
+    }
+
     /// A number that looks random and follows from the seed.
     pub(super) fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.random)
     }
 
-    /// Whoever filled the table pays: of the one neighbour that alone told of the most offers, the deepest and farthest.
+    /// Whoever filled the table pays: of the one neighbour that alone told of the most offers, the deepest and
+    /// farthest.
     fn worst(&self) -> Option<Fingerprint> {
         let mut told: BTreeMap<Option<Fingerprint>, usize> = BTreeMap::new();
         for known in self.known.values() {

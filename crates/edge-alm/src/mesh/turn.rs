@@ -17,6 +17,8 @@ const TURN_MS: u64 = 50;
 const IDLE_TURN_MS: u64 = 250;
 /// How long an answer to a subscription may take, in ms.
 const ANSWER_MS_MAX: u64 = 4_000;
+/// The same while no parent delivers, in ms: those left to ask may be gone as well.
+const ANSWER_MS_STRANDED: u64 = 1_000;
 /// How long the first parent may take to answer, in ms, before another one is asked too.
 const ANSWER_MS_PATIENT: u64 = 400;
 /// How long a parent may take to deliver anything while another does, in ms.
@@ -96,8 +98,12 @@ impl Mesh {
 
     fn give_up_unanswered(&mut self) {
         let now_ms = self.now_ms;
+        let mut granted = self.links.iter().filter(|link| link.granted_ms().is_some());
+        let nobody_delivers = granted.all(|link| link.silent_ms(now_ms) > STRANDED_MS);
+        let had_primary = self.timers.had_primary;
+        let patience_ms = if nobody_delivers && had_primary { ANSWER_MS_STRANDED } else { ANSWER_MS_MAX };
         let is_over = |link: &&Link| match link.stage {
-            Stage::Asked(at_ms) => now_ms.saturating_sub(at_ms) > ANSWER_MS_MAX,
+            Stage::Asked(at_ms) => now_ms.saturating_sub(at_ms) > patience_ms,
             Stage::Granted(_) => false,
         };
         let unanswered: Vec<Fingerprint> = self.links.iter().filter(is_over).map(|link| link.peer).collect();
@@ -289,7 +295,8 @@ impl Mesh {
         }
     }
 
-    /// Asks for a standby when there is none, and for a third parent when one has to tell who is right or nobody delivers.
+    /// Asks for a standby when there is none, and for a third parent when one has to tell who is right or nobody
+    /// delivers.
     fn find_standby(&mut self) {
         let now_ms = self.now_ms;
         let wanted = match self.primary() {
@@ -364,11 +371,14 @@ impl Mesh {
         }
     }
 
-    /// A standby that is nearer than `cost` by the margin and delivers no later than the primary.
+    /// A standby that is nearer than `cost` by the margin, delivers no later than the primary, and could carry the whole
+    /// stream: a place for the base says nothing about that.
     fn proven_better(&self, primary_cost: u64) -> Option<Fingerprint> {
+        let stream_kbps = self.stream_kbps(self.layers.wanted());
         let is_better = |link: &&Link| {
             let delivers = link.is_usable() && !link.is_silent(self.now_ms) && link.conduct.is_ready();
-            link.role == Role::Standby && delivers && link.cost().is_some_and(|cost| is_less(cost, primary_cost))
+            let is_nearer = link.cost().is_some_and(|cost| is_less(cost, primary_cost));
+            link.role == Role::Standby && delivers && is_nearer && self.table.carries_all(&link.peer, stream_kbps)
         };
         self.links.iter().filter(is_better).min_by_key(|link| link.cost()).map(|link| link.peer)
     }

@@ -104,8 +104,9 @@ pub struct Arrival {
 /// What to do with a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Open it, then say [`opened`](super::Mesh::opened) or [`failed`](super::Mesh::failed). A relay that opens no inner
-    /// seal says `opened` at once.
+    /// Open it, then say [`opened`](super::Mesh::opened), [`failed`](super::Mesh::failed) or
+    /// [`released`](super::Mesh::released); nothing while it waits for its key. A relay that opens no inner seal says
+    /// `opened` at once.
     Open,
     /// Drop it: the chunk is here already, or a copy of it is being opened.
     Duplicate,

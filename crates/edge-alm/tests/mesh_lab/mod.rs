@@ -197,10 +197,10 @@ impl Lab {
         if self.source_paused {
             return;
         }
-        if self.now_ms % SOUND_MS == 0 {
+        if self.now_ms.is_multiple_of(SOUND_MS) {
             self.emit(Layer::BASE, Media::Sound, 120);
         }
-        if self.now_ms % FRAME_MS == 0 {
+        if self.now_ms.is_multiple_of(FRAME_MS) {
             let temporal = [0, 2, 1, 2][(self.frame % 4) as usize];
             self.frame += 1;
             self.emit(Layer::new(0, temporal, 0), Media::Picture, 2_000);
@@ -242,7 +242,7 @@ impl Lab {
         match conduct {
             Conduct::Mute => {}
             Conduct::StarvePicture if is_base && !is_sound => {}
-            Conduct::StarveHalf if is_base && sent % 2 == 0 => {}
+            Conduct::StarveHalf if is_base && sent.is_multiple_of(2) => {}
             Conduct::Honest | Conduct::StarvePicture | Conduct::StarveHalf => self.at(at_ms, good),
             Conduct::Delay(more_ms) => self.at(at_ms + more_ms, good),
             Conduct::Garbage => {
