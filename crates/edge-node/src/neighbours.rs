@@ -240,7 +240,7 @@ impl Inner {
                 let Some(offer) = self.book.get(clock::unix_ms(), advertiser) else { return };
                 let rank = offer.advert.statement().capacity.measured_at_unix_ms;
                 if let Some(offer) = offered(advertiser, &offer.advert)
-                    && self.heard.try_send(Heard { told_by: from, offer }).is_err()
+                    && let Err(mpsc::error::TrySendError::Full(_)) = self.heard.try_send(Heard { told_by: from, offer })
                 {
                     tracing::debug!("an offer found no room; it is said again");
                 }

@@ -123,8 +123,11 @@ impl Child {
         if chain.contains(&self.peer) {
             return self.refuse(&asked, Refusal::Loop, "you are on the way from the publisher to this peer");
         }
-        if chain.is_empty() || chain.len() >= MAX_CHAIN {
-            return self.refuse(&asked, Refusal::TooDeep, "this peer has no way to the publisher, or too long a one");
+        if chain.is_empty() {
+            return self.refuse(&asked, Refusal::Full, "this peer has no way to the publisher at the moment");
+        }
+        if chain.len() >= MAX_CHAIN {
+            return self.refuse(&asked, Refusal::TooDeep, "this peer's way to the publisher is as long as may be");
         }
         if !self.hub.has_room(self.peer, policy) {
             return self.refuse(&asked, Refusal::Full, "this peer has no room for another child");
@@ -201,8 +204,7 @@ impl Child {
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {
         // A peer below may be a direct child too, with this link as its second: its way back is known then.
-        let direct = lock(&self.hub.0.children).contains_key(&from);
-        if from != self.peer && !direct && !lock(&self.hub.0.memory).learn_route(from, self.peer) {
+        if from != self.peer && !self.hub.feeds(from) && !lock(&self.hub.0.memory).learn_route(from, self.peer) {
             return;
         }
         self.hub.ask(Upward::Request { from, body });

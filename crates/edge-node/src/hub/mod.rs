@@ -386,9 +386,16 @@ impl Hub {
     }
 
     fn send_down(&self, to: Fingerprint, message: &Message) {
-        let direct = lock(&self.0.children).contains_key(&to);
-        let ways = if direct { vec![to] } else { lock(&self.0.memory).routes(to) };
+        let ways = match self.feeds(to) {
+            true => vec![to],
+            false => lock(&self.0.memory).routes(to),
+        };
         ways.into_iter().for_each(|child| self.send_to(child, message));
+    }
+
+    /// Whether `peer` is a child that subscribed here.
+    fn feeds(&self, peer: Fingerprint) -> bool {
+        lock(&self.0.children).get(&peer).is_some_and(|seat| seat.subscribed.is_some())
     }
 
     fn send_to(&self, child: Fingerprint, message: &Message) {

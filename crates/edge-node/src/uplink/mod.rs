@@ -288,7 +288,9 @@ impl<'a> Driver<'a> {
                     tracing::warn!(parent = %evidence.peer, misdeed, count = evidence.count, "a parent does harm");
                     self.handler.accused(evidence.peer, misdeed);
                 }
-                Action::Stranded => tracing::warn!("no parent is left that brings the stream"),
+                // Before the first picture there is nothing to miss.
+                Action::Stranded if self.mesh.state().counters.opened == 0 => {}
+                Action::Stranded => tracing::warn!("no parent brings the stream at the moment"),
                 Action::Switched { to, why, .. } => {
                     self.why = words::switch(why);
                     self.follow(to);
@@ -406,7 +408,10 @@ impl<'a> Driver<'a> {
                 let ended = line.ended;
                 self.lines.remove(&peer);
                 self.last_error = Some(error);
-                self.mesh.lost(now_ms, peer);
+                // Who said that the stream is over closes its links then: nothing is to be made good.
+                if !ended {
+                    self.mesh.lost(now_ms, peer);
+                }
                 self.orphaned(ended);
             }
         }

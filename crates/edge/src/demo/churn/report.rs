@@ -61,7 +61,7 @@ struct ViewerSeen {
     heals: u64,
     switches: u64,
     duplicates_dropped: u64,
-    chunks_unopened: u64,
+    forgeries: u64,
     latency_ms: Percentiles,
 }
 
@@ -122,7 +122,7 @@ impl Report {
         let slow = bereaved().filter(|one| one.restored_ms.is_none_or(|ms| ms > RESTORED_MS_MAX)).count();
         let slowest = bereaved().filter_map(|one| one.restored_ms).fold(0.0, f64::max);
         let repeated: usize = self.viewers.iter().map(|viewer| viewer.repeated).sum();
-        let forged: u64 = self.viewers.iter().map(|viewer| viewer.chunks_unopened).sum();
+        let forged: u64 = self.viewers.iter().map(|viewer| viewer.forgeries).sum();
         let blind = self.viewers.iter().filter(|viewer| viewer.frames_decoded == 0).count();
         let ended = played.viewers.iter().map(|viewer| &viewer.record);
         let ended = ended.chain(played.survivors.iter().map(|(_, record)| record)).chain([&played.publisher]);
@@ -159,7 +159,7 @@ impl Report {
                 slow == 0,
             ),
             check("repeated", "pictures shown twice", "0".into(), repeated.to_string(), repeated == 0),
-            check("unopened", "chunks that did not open", "0".into(), forged.to_string(), forged == 0),
+            check("forgeries", "chunks that were not the publisher's", "0".into(), forged.to_string(), forged == 0),
             check("blind", "viewers without a picture", "0".into(), blind.to_string(), blind == 0),
             check("processes", "processes that ended badly", "0".into(), badly.to_string(), badly == 0),
         ]
@@ -185,7 +185,7 @@ fn viewer(viewer: &Viewer) -> ViewerSeen {
         heals: stats.uplink.heals,
         switches: stats.uplink.switches,
         duplicates_dropped: stats.uplink.duplicates,
-        chunks_unopened: stats.chunks_unopened,
+        forgeries: stats.uplink.forgeries,
         latency_ms: stats.latency_ms,
     }
 }
