@@ -5,7 +5,8 @@
 //! alone. Whether a peer is entitled to a stream is decided before it is planned for. An [`estimate::Estimator`]
 //! turns deliveries into a claim, which is signed as an [`advert::Advert`]; neighbours pass it on as a
 //! [`gossip::Spreader`] says and keep it, verified, in an [`advert::Book`]; [`join::plan`] picks parents from what it
-//! says, and a relay holds itself to it in an [`admission::Ledger`].
+//! says, and a relay holds itself to it in an [`admission::Ledger`]. [`join`] and [`heal`] are what all peers agree
+//! on; a [`mesh::Mesh`] is what decides here, live, whom one receiver of one stream hangs on and at which layers.
 //!
 //! Laws: no clock, no randomness, no input or output; the order of a roster is kept; a peer that was not contacted
 //! lately is unknown, which is not the same as unreachable and is never planned for; a received advertisement is

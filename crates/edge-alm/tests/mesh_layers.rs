@@ -143,3 +143,37 @@ fn a_heal_asks_for_everything_and_says_that_it_recovers() {
     lab.run(200);
     assert_eq!(lab.mesh.state().why, Why::Wanted);
 }
+
+#[test]
+fn layers_that_the_parent_lacks_are_still_asked_for() {
+    let mut lab = lab();
+    lab.parent(1).conduct = Conduct::BaseOnly;
+    lab.run(20_000);
+    assert_eq!((lab.mesh.state().counters.sheds, lab.mesh.state().policy), (0, Policy::UNCAPPED));
+    lab.parent(1).conduct = Conduct::Honest;
+    lab.layers.clear();
+    lab.run(1_000);
+    assert!(lab.count(1) >= 28, "they are back at once");
+}
+
+#[test]
+fn without_ages_the_other_parent_shows_the_queue() {
+    let mut lab = lab();
+    lab.tells_age = false;
+    lab.parent(1).rate_kbps = Some(900);
+    lab.run(2_500);
+    let state = lab.mesh.state();
+    assert_eq!((state.primary, state.policy.max_spatial, state.why), (Some(fp(1)), 0, Why::LinkFull));
+}
+
+#[test]
+fn with_nothing_to_compare_layers_that_stay_away_are_given_up_in_the_end() {
+    let mut lab = Lab::new(config(9)).with(&[1], 10, Conduct::Honest);
+    lab.tells_age = false;
+    lab.run(5_000);
+    lab.parent(1).rate_kbps = Some(300);
+    lab.run(3_000);
+    assert_eq!(lab.mesh.state().counters.sheds, 0);
+    lab.run(6_000);
+    assert!(lab.mesh.state().counters.sheds > 0);
+}

@@ -8,6 +8,10 @@ use super::{Arrival, Media, Why};
 pub(super) const WINDOW_MS: u64 = 500;
 /// Chunks that are this much older than they have to be, in ms, stand in a queue.
 const QUEUED_MS: u64 = 150;
+/// How long a queue explains missing layers, in ms: a relay gives up layers for a child whose chunks wait.
+const QUEUE_MS: u64 = 2_000;
+/// Windows in a row with missing layers that count although nothing shows how long chunks waited.
+const GAPS_MIN: u32 = 8;
 /// How long the least age is remembered, in ms: twice this at most.
 const AGE_MS: u64 = 5_000;
 /// How long upper layers may take to come after they were asked for, in ms: until the next key frame and a little.
@@ -37,6 +41,10 @@ pub(super) struct Layers {
     usual: [u32; CELLS],
     age: Age,
     excess_ms: u64,
+    /// When chunks last stood in a queue.
+    queued_ms: Option<u64>,
+    /// Windows in a row in which layers were missing.
+    gaps: u32,
     window_ms: u64,
     /// Missing layers are no trouble before this time.
     grace_until_ms: u64,
@@ -72,6 +80,8 @@ impl Layers {
             usual: [0; CELLS],
             age: Age::default(),
             excess_ms: 0,
+            queued_ms: None,
+            gaps: 0,
             window_ms: now_ms,
             grace_until_ms: now_ms.saturating_add(GRACE_MS),
             changed_ms: now_ms,
@@ -144,11 +154,19 @@ impl Layers {
     pub(super) fn switched(&mut self, now_ms: u64) {
         self.age = Age::default();
         self.excess_ms = 0;
+        self.queued_ms = None;
+        self.gaps = 0;
         self.counts = [0; CELLS];
         self.window_ms = now_ms;
         self.grace_until_ms = now_ms.saturating_add(GRACE_MS);
         self.climb_wait_ms = CLIMB_MS_MIN;
         self.recovering = self.top != Layer::BASE;
+    }
+
+    /// The primary found another way to the source: its layers take their time.
+    pub(super) fn rerouted(&mut self, now_ms: u64) {
+        self.grace_until_ms = now_ms.saturating_add(GRACE_MS);
+        self.gaps = 0;
     }
 
     /// The trouble was the former parent's own.
@@ -186,8 +204,15 @@ impl Layers {
             return Moved::No;
         }
         self.window_ms = now_ms;
-        let has_gaps = self.end_counts(now_ms);
-        let excess_ms = self.age.end_window().max(lag_ms);
+        self.gaps = if self.end_counts(now_ms) { self.gaps.saturating_add(1) } else { 0 };
+        let age_ms = self.age.end_window();
+        let excess_ms = age_ms.unwrap_or(0).max(lag_ms);
+        if excess_ms > QUEUED_MS {
+            self.queued_ms = Some(now_ms);
+        }
+        // Without a queue it is the parent that lacks the layers, and asking for less would only keep them away.
+        let was_queued = self.queued_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) <= QUEUE_MS);
+        let has_gaps = self.gaps > 0 && (was_queued || (age_ms.is_none() && self.gaps >= GAPS_MIN));
         // A queue that shrinks needs no second step.
         let is_queued = excess_ms > QUEUED_MS && (self.last != Step::Down || excess_ms >= self.excess_ms);
         self.excess_ms = excess_ms;
@@ -291,14 +316,14 @@ impl Age {
         };
     }
 
-    /// How much older than they have to be the chunks of the window were, in ms.
-    fn end_window(&mut self) -> u64 {
+    /// How much older than they have to be the chunks of the window were, in ms, if they told their age.
+    fn end_window(&mut self) -> Option<u64> {
         let half = self.half.map(|(_, least)| least);
         let floor = match (half, self.former) {
             (Some(half), Some(former)) => half.min(former),
             (half, former) => half.or(former).unwrap_or(0),
         };
-        self.now.take().map_or(0, |least| u64::from(least.saturating_sub(floor)))
+        self.now.take().map(|least| u64::from(least.saturating_sub(floor)))
     }
 }
 

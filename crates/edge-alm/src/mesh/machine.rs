@@ -214,6 +214,9 @@ impl Mesh {
         self.step(now_ms);
         if self.link(&peer).is_some_and(|link| link.granted_ms().is_some()) {
             self.set_chain(&peer, chain);
+            if self.primary().is_some_and(|link| link.peer == peer) {
+                self.layers.rerouted(self.now_ms);
+            }
             self.next_ms = self.now_ms;
         }
     }

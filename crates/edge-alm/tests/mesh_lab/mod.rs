@@ -63,6 +63,8 @@ pub enum Conduct {
     Delay(u64),
     /// Withholds the pictures of the base.
     StarvePicture,
+    /// Has no upper layers to send.
+    BaseOnly,
     /// Withholds one in two base chunks.
     StarveHalf,
 }
@@ -89,6 +91,8 @@ pub struct Lab {
     pub opened: BTreeSet<Key>,
     pub opened_twice: u64,
     pub layers: BTreeMap<Layer, u64>,
+    /// Whether chunks tell their age, which only a member can know.
+    pub tells_age: bool,
     seq: u64,
     frame: u64,
     events: BTreeMap<(u64, u64), Event>,
@@ -112,6 +116,7 @@ impl Lab {
             opened: BTreeSet::new(),
             opened_twice: 0,
             layers: BTreeMap::new(),
+            tells_age: true,
             seq: 0,
             frame: 0,
             events: BTreeMap::new(),
@@ -242,8 +247,9 @@ impl Lab {
         match conduct {
             Conduct::Mute => {}
             Conduct::StarvePicture if is_base && !is_sound => {}
+            Conduct::BaseOnly if !is_base => {}
             Conduct::StarveHalf if is_base && sent.is_multiple_of(2) => {}
-            Conduct::Honest | Conduct::StarvePicture | Conduct::StarveHalf => self.at(at_ms, good),
+            Conduct::Honest | Conduct::StarvePicture | Conduct::BaseOnly | Conduct::StarveHalf => self.at(at_ms, good),
             Conduct::Delay(more_ms) => self.at(at_ms + more_ms, good),
             Conduct::Garbage => {
                 let key = Key { seq: arrival.key.seq + 20, ..arrival.key };
@@ -297,7 +303,7 @@ impl Lab {
         if self.parents[&from].policy.is_none() {
             return;
         }
-        let age_ms = u32::try_from(self.now_ms - captured_ms).ok();
+        let age_ms = u32::try_from(self.now_ms - captured_ms).ok().filter(|_| self.tells_age);
         let arrival = Arrival { age_ms, ..arrival };
         if self.mesh.arrived(self.now_ms, from, &arrival) != Verdict::Open {
             return;
