@@ -293,8 +293,9 @@ impl Outbox {
         }
         let mut state = self.lock();
         let now_us = self.now_us();
-        state.look(&self.conn, now_us);
-        let room = state.has_room(state.recent_len);
+        let len = state.recent_len;
+        state.refresh(&self.conn, len, now_us);
+        let room = state.has_room(len);
         if !room {
             state.held_back(now_us);
         }
@@ -352,6 +353,11 @@ impl State {
     /// Notes what is about to be sent, and looks at the path if that may help or is due.
     fn make_ready(&mut self, conn: &Connection, len: usize, now_us: u64) {
         self.note(len);
+        self.refresh(conn, len, now_us);
+    }
+
+    /// Looks at the path if that is due or may give room for `len` bytes.
+    fn refresh(&mut self, conn: &Connection, len: usize, now_us: u64) {
         if !self.has_room(len) || self.window.is_due(now_us) {
             self.look(conn, now_us);
         }
