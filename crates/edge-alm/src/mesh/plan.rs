@@ -81,16 +81,14 @@ pub enum Overlap {
 /// and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
     let ranked = rank(candidates, request);
-    let best = ranked.iter().min_by_key(|(rank, _)| *rank)?;
-    let primary = candidates[best.1 as usize];
-    Some(Plan { primary, backups: backups(candidates, &ranked, &primary) })
+    let primary = first(candidates, &ranked, request, |_| Overlap::None)?;
+    Some(Plan { primary, backups: backups(candidates, &ranked, request, &primary) })
 }
 
 /// Picks one more parent beside a primary with the way [`Request::primary_chain`].
 pub fn standby<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Candidate<'a>> {
-    let key = |(rank, at): &(u128, u32)| (overlap(request.primary_chain, &candidates[*at as usize].offer.chain), *rank);
     let ranked = rank(candidates, request);
-    ranked.iter().min_by_key(|entry| key(entry)).map(|(_, at)| candidates[*at as usize])
+    first(candidates, &ranked, request, |it| overlap(request.primary_chain, &it.offer.chain))
 }
 
 /// Plans each of several paths of one stream, on different primaries as far as there are enough. Only the first
@@ -100,12 +98,10 @@ pub fn plan_paths<'a>(candidates: &[Candidate<'a>], requests: &[Request<'_>]) ->
     let mut plans = Vec::new();
     for request in requests.iter().take(PATHS_MAX) {
         let ranked = rank(candidates, request);
-        let key = |(rank, at): &(u128, u32)| (used.contains(&candidates[*at as usize].offer.peer), *rank);
-        let best = ranked.iter().min_by_key(|entry| key(entry)).map(|(_, at)| candidates[*at as usize]);
-        plans.push(best.map(|primary| {
-            used.push(primary.offer.peer);
-            Plan { primary, backups: backups(candidates, &ranked, &primary) }
-        }));
+        let class = |it: &Candidate<'_>| if used.contains(&it.offer.peer) { Overlap::Through } else { Overlap::None };
+        let primary = first(candidates, &ranked, request, class);
+        used.extend(primary.map(|primary| primary.offer.peer));
+        plans.push(primary.map(|primary| Plan { primary, backups: backups(candidates, &ranked, request, &primary) }));
     }
     plans
 }
@@ -147,36 +143,59 @@ pub(super) fn slots(offer: &Offer, stream_kbps: u32) -> u32 {
     uplink.checked_div(stream_kbps).unwrap_or(u32::MAX).min(offer.subscribers_max)
 }
 
-fn backups<'a>(candidates: &[Candidate<'a>], ranked: &[(u128, u32)], primary: &Candidate<'a>) -> Vec<Candidate<'a>> {
-    let mut chosen: Vec<Candidate<'a>> = Vec::with_capacity(BACKUPS_MAX);
-    for _ in 0..BACKUPS_MAX {
-        let free = ranked.iter().filter(|(_, at)| {
-            let peer = candidates[*at as usize].offer.peer;
-            peer != primary.offer.peer && chosen.iter().all(|backup| backup.offer.peer != peer)
-        });
-        let key =
-            |(rank, at): &(u128, u32)| (overlap(&primary.offer.chain, &candidates[*at as usize].offer.chain), *rank);
-        match free.min_by_key(|entry| key(entry)) {
-            Some((_, at)) => chosen.push(candidates[*at as usize]),
-            None => break,
-        }
-    }
-    chosen
+/// A candidate's rank, lower first, and its index. Indices are 32 bits wide: more offers than that do not fit in memory.
+type Ranked = (u128, u32);
+
+fn first<'a>(
+    candidates: &[Candidate<'a>],
+    ranked: &[Ranked],
+    request: &Request<'_>,
+    class: impl Fn(&Candidate<'_>) -> Overlap,
+) -> Option<Candidate<'a>> {
+    let is_above = |it: &Candidate<'_>| is_above(it.offer, &request.own);
+    least::<1>(candidates, ranked, is_above, class).into_iter().next()
 }
 
-/// The eligible candidates with their ranks, lower first. Indices are 32 bits wide: more offers than that do not fit in
-/// memory.
-fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<(u128, u32)> {
-    let newest = Newest::of(candidates, request.seed);
-    let eligible = |candidate: &Candidate<'_>| {
-        has_room(candidate.offer, request.stream_kbps)
-            && is_above(candidate.offer, &request.own)
-            && !request.avoid.contains(&candidate.offer.peer)
-    };
+fn backups<'a>(
+    candidates: &[Candidate<'a>],
+    ranked: &[Ranked],
+    request: &Request<'_>,
+    primary: &Candidate<'a>,
+) -> Vec<Candidate<'a>> {
+    let is_fit = |it: &Candidate<'_>| it.offer.peer != primary.offer.peer && is_above(it.offer, &request.own);
+    least::<BACKUPS_MAX>(candidates, ranked, is_fit, |it| overlap(&primary.offer.chain, &it.offer.chain))
+}
+
+/// The `COUNT` best that fit, by class and then by rank. Ways are walked only for those that would be among them.
+fn least<'a, const COUNT: usize>(
+    candidates: &[Candidate<'a>],
+    ranked: &[Ranked],
+    is_fit: impl Fn(&Candidate<'_>) -> bool,
+    class: impl Fn(&Candidate<'_>) -> Overlap,
+) -> Vec<Candidate<'a>> {
+    const WORST: Ranked = (u128::MAX, u32::MAX);
+    let mut classes = [[WORST; COUNT]; 3];
+    for entry in ranked {
+        let is_beaten = classes[0].last().is_none_or(|last| entry >= last);
+        let Some(candidate) = candidates.get(entry.1 as usize).filter(|it| !is_beaten && is_fit(it)) else { continue };
+        let best = &mut classes[class(candidate) as usize];
+        let at = best.partition_point(|better| better < entry);
+        if at < COUNT {
+            best[at..].rotate_right(1);
+            best[at] = *entry;
+        }
+    }
+    let chosen = classes.iter().flatten().filter(|entry| **entry != WORST);
+    chosen.filter_map(|(_, at)| candidates.get(*at as usize).copied()).take(COUNT).collect()
+}
+
+/// Those that have room and are not to be avoided; their ways are not looked at yet.
+fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<Ranked> {
     let mut ranked = Vec::with_capacity(candidates.len());
-    for (at, candidate) in candidates.iter().enumerate() {
-        if newest.is(at, candidates) && eligible(candidate) {
-            ranked.push((rank_of(candidate, request), u32::try_from(at).unwrap_or(u32::MAX)));
+    for at in newest(candidates, request.seed) {
+        let Some(candidate) = candidates.get(at as usize) else { continue };
+        if has_room(candidate.offer, request.stream_kbps) && !request.avoid.contains(&candidate.offer.peer) {
+            ranked.push((rank_of(candidate, request), at));
         }
     }
     ranked
@@ -218,45 +237,28 @@ pub(super) fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// The newest offer of each peer: an open hash table of indices, half full at most, keyed by the seed so that nobody
-/// can aim at one place of it.
-struct Newest {
-    places: Vec<u32>,
-    seed: u64,
-}
-
-const EMPTY: u32 = u32::MAX;
-
-impl Newest {
-    fn of(candidates: &[Candidate<'_>], seed: u64) -> Self {
-        let places = vec![EMPTY; (candidates.len() * 2).next_power_of_two().max(2)];
-        let mut newest = Self { places, seed };
-        for (at, candidate) in candidates.iter().enumerate() {
-            let place = newest.find(&candidate.offer.peer, candidates);
-            let held = newest.places[place];
-            let is_newer = candidates
-                .get(held as usize)
-                .is_none_or(|held| held.offer.measured_at_unix_ms < candidate.offer.measured_at_unix_ms);
-            if is_newer {
-                newest.places[place] = u32::try_from(at).unwrap_or(EMPTY);
-            }
-        }
-        newest
-    }
-
-    fn is(&self, at: usize, candidates: &[Candidate<'_>]) -> bool {
-        self.places[self.find(&candidates[at].offer.peer, candidates)] as usize == at
-    }
-
-    /// The place that holds the peer, or the one where it belongs. There is always an empty one.
-    fn find(&self, peer: &Fingerprint, candidates: &[Candidate<'_>]) -> usize {
-        let mask = self.places.len() - 1;
-        let mut place = mix(head(peer) ^ self.seed) as usize & mask;
+/// Indices of the newest offer of each peer, in no order. An open hash table, half full at most and keyed by the seed so
+/// that nobody can aim at one place of it; each place holds a tag of the peer beside the index, so that a miss rarely
+/// reads an offer.
+fn newest(candidates: &[Candidate<'_>], seed: u64) -> impl Iterator<Item = u32> {
+    const EMPTY: (u32, u32) = (0, u32::MAX);
+    let mut places = vec![EMPTY; (candidates.len() * 2).next_power_of_two().max(2)];
+    let mask = places.len() - 1;
+    for (candidate, at) in candidates.iter().zip(0_u32..) {
+        let hash = mix(head(&candidate.offer.peer) ^ seed);
+        let (tag, mut place) = ((hash >> 32) as u32, hash as usize & mask);
         loop {
-            match candidates.get(self.places[place] as usize) {
-                Some(held) if held.offer.peer != *peer => place = (place + 1) & mask,
-                _ => return place,
+            let (held_tag, held_at) = places[place];
+            let held = candidates.get(held_at as usize);
+            match held {
+                Some(held) if held_tag != tag || held.offer.peer != candidate.offer.peer => place = (place + 1) & mask,
+                Some(held) if held.offer.measured_at_unix_ms >= candidate.offer.measured_at_unix_ms => break,
+                _ => {
+                    places[place] = (tag, at);
+                    break;
+                }
             }
         }
     }
+    places.into_iter().filter(|place| *place != EMPTY).map(|(_, at)| at)
 }
