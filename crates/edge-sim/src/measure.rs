@@ -56,6 +56,10 @@ impl Seen {
     }
 }
 
+/// How long a stay takes to begin, in pictures: until the first group of pictures that came from its start is shown,
+/// what is missing was not there to be had.
+pub const BEGIN_PICTURES: u64 = 60;
+
 /// What one viewer could show.
 #[derive(Debug, Clone, Default)]
 pub struct Shown {
@@ -99,7 +103,7 @@ fn walk(stay: Stay, seen: &Seen, sheets: &[Sheet], out: &mut Shown) -> Vec<bool>
         let ok = after.is_some_and(|after| after <= DEADLINE_US) && has_reference;
         decodable.push(ok);
         started |= ok;
-        if started {
+        if started && number >= stay.from + BEGIN_PICTURES {
             count(number, sheet, after, ok, out);
         }
     }

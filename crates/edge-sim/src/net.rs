@@ -90,6 +90,8 @@ pub struct Net {
     sides: Vec<u8>,
     cut: bool,
     repair: RepairTable,
+    /// When the latest control message of each direction arrives: the channel keeps the order.
+    spoken_us: HashMap<(Index, Index), u64>,
     traffic: Traffic,
 }
 
@@ -115,6 +117,7 @@ impl Net {
             paths: HashMap::new(),
             cut: false,
             repair,
+            spoken_us: HashMap::new(),
             traffic: Traffic::default(),
         }
     }
@@ -177,7 +180,10 @@ impl Net {
         let jitter_us = self.rng.below(self.profile.jitter_us.saturating_add(1));
         let tries = (0..=u64::from(RETRIES_MAX)).find(|_| !self.rng.chance(loss_ppm(self.profile.loss)));
         let again_us = rtt_us + rtt_us / 8 + LOSS_TIMER_US;
-        tries.map(|tries| now_us + rtt_us / 2 + jitter_us + tries * again_us)
+        let at_us = now_us + rtt_us / 2 + jitter_us + tries? * again_us;
+        let latest = self.spoken_us.entry((from, to)).or_default();
+        *latest = at_us.max(*latest);
+        Some(*latest)
     }
 
     /// Round trip of a probe, if it comes back.

@@ -32,14 +32,21 @@ const LOSSES: [(u32, Carriage, &str, &str); 4] = [
     (100_000, Carriage::Protected, "10 % loss, repair: in time", "10 % loss, repair: overhead"),
 ];
 
+/// Uplinks of all peers of `loss`, in multiples of the stream, and their children: what is lost is the net's doing, and
+/// no queue's.
+const UPLINK: u64 = 40;
+const CHILDREN: u16 = 4;
+
 fn loss(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.parts = LOSSES.len() as u64;
     stage.parameter("in time", "base picture opened within 200 ms of its capture, over all links on the way");
+    stage.parameter("uplinks", "40× the stream, at most 4 children each");
     stage.parameter("repair", "symbols sized for 99.99 % of the messages of one link");
     let mut best = [0.0f64; 2];
     for (at, (ppm, carriage, in_time, overhead)) in LOSSES.into_iter().enumerate() {
         let mut setup = stage.setup();
         let target_ppm = 999_900;
+        (setup.publisher_uplink, setup.uplinks, setup.children_max) = (UPLINK, vec![(100, UPLINK)], CHILDREN);
         setup.profile = Profile { loss: Loss::Uniform { ppm }, carriage, target_ppm, ..Profile::default() };
         let world = stage.play(setup)?;
         let all = shown_by_all(&world);

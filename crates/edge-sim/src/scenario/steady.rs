@@ -29,6 +29,7 @@ fn play(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.report.figure("switches for cause", forced as f64, "");
     let stretch = thousandths(&mut shape.stretch, 95.0);
     stage.report.at_most("stretch p95 against the best tree", stretch, 1.3, "");
+    stage.report.at_most("depth bound ⌈log_k N⌉ + 1", shape.depth as f64, shape.depth_bound as f64, "links");
     stage.report.at_most("switches per viewer and minute", (chosen + forced) as f64 / minutes, 1.0, "");
     let delays = vec![("best tree".into(), shape.stretch), ("direct way".into(), shape.direct)];
     stage.report.charts.push(distribution("Delay of the tree", "times the delay of", delays, 1000.0));

@@ -123,7 +123,7 @@ impl World {
         let kbps = self.net.uplink_kbps(peer);
         let opener = edge_seal::Receiver::new(self.source.stream(), self.source.epoch());
         let opener = opener.pinned_to(self.source.origin());
-        let down = match Down::new(self.source.stream(), room(kbps)) {
+        let down = match Down::new(self.source.stream(), room(kbps, self.setup.children_max)) {
             Ok(down) => down,
             Err(error) => {
                 self.failure = Some(error.into());
@@ -185,8 +185,7 @@ impl World {
         let host = &mut self.hosts[victim as usize];
         host.life = Life::Away;
         host.seen.leave(next);
-        let open: Vec<(Index, u64)> = host.open.iter().map(|(other, connection)| (*other, *connection)).collect();
-        for (other, connection) in open {
+        for (other, connection) in std::mem::take(&mut host.open) {
             self.queue.plan(now_us + IDLE_US, Event::Closed { peer: other, other: victim, connection });
         }
     }
@@ -211,7 +210,7 @@ impl World {
         self.net.set_partition(side, Path::Cut);
         for peer in self.peers() {
             let Some(host) = self.hosts.get(peer as usize).filter(|host| host.is_here()) else { continue };
-            for (other, connection) in host.open.iter().filter(|(other, _)| side(**other) != side(peer)) {
+            for (other, connection) in host.open.iter().filter(|(other, _)| side(*other) != side(peer)) {
                 let event = Event::Closed { peer, other: *other, connection: *connection };
                 self.queue.plan(now_us + IDLE_US, event);
             }

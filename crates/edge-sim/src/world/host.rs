@@ -1,6 +1,6 @@
 //! One simulated peer: the state of every core that it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use edge_alm::mesh::Mesh;
 use edge_link::Receiver;
@@ -60,8 +60,8 @@ pub(crate) struct Host {
     pub(crate) down: Down,
     pub(crate) talk: Talk,
     pub(crate) lines: BTreeMap<Index, Line>,
-    /// Connections that gossip travels over, by the other end.
-    pub(crate) open: BTreeMap<Index, u64>,
+    /// Connections, by the other end and number: there may be one each way.
+    pub(crate) open: BTreeSet<(Index, u64)>,
     pub(crate) mischief: Option<Mischief>,
     pub(crate) seen: Seen,
     pub(crate) tally: Tally,
@@ -97,7 +97,7 @@ impl Host {
             down,
             talk,
             lines: BTreeMap::new(),
-            open: BTreeMap::new(),
+            open: BTreeSet::new(),
             mischief: None,
             seen: Seen::default(),
             tally: Tally::default(),
@@ -108,6 +108,11 @@ impl Host {
             flushing: false,
             said: None,
         }
+    }
+
+    /// A connection to a neighbour.
+    pub(crate) fn connection_to(&self, other: Index) -> Option<u64> {
+        self.open.range((other, 0)..=(other, u64::MAX)).next().map(|(_, connection)| *connection)
     }
 
     pub(crate) fn is_here(&self) -> bool {

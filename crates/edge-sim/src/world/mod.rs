@@ -31,7 +31,7 @@ use talk::{Names, Said, Talk};
 
 /// Share of its uplink that a peer offers to others, in percent.
 pub const OFFERED_PERCENT: u64 = 75;
-/// Most children of one peer.
+/// Most children of one peer unless a scenario says otherwise.
 pub const CHILDREN_MAX: u16 = 64;
 /// Silence after which a connection is given up, in µs.
 pub const IDLE_US: u64 = 10_000_000;
@@ -62,6 +62,8 @@ pub struct Setup {
     pub uplinks: Vec<(u64, u64)>,
     /// Uplinks of the first viewers, as multiples of the stream's rate, whatever the shares say.
     pub fixed_uplinks: Vec<u64>,
+    /// Most children of one peer.
+    pub children_max: u16,
     /// Time between two epochs of the group, in µs; 0 = one epoch.
     pub epoch_us: u64,
     /// What happens when.
@@ -80,6 +82,7 @@ impl Default for Setup {
             publisher_uplink: 20,
             uplinks: vec![(20, 20), (40, 10), (40, 4)],
             fixed_uplinks: Vec::new(),
+            children_max: CHILDREN_MAX,
             epoch_us: 10_000_000,
             deeds: Vec::new(),
         }
@@ -184,7 +187,7 @@ impl World {
         let source = Source::new(setup.seed, publisher, setup.sizes);
         let mut hosts = Vec::with_capacity(peers);
         for ((index, name), kbps) in (0..).zip(&names).zip(&kbps) {
-            let down = Down::new(source.stream(), room(*kbps))?;
+            let down = Down::new(source.stream(), room(*kbps, setup.children_max))?;
             hosts.push(Host::new(*name, down, Talk::new(index, setup.seed)));
         }
         let names = names.into_iter().zip(0..).collect();
@@ -557,6 +560,6 @@ fn uplinks(setup: &Setup) -> Vec<u64> {
     std::iter::once(setup.publisher_uplink).chain(multiples).map(|multiple| multiple * rate).collect()
 }
 
-fn room(uplink_kbps: u64) -> Room {
-    Room { uplink_kbps: uplink_kbps * OFFERED_PERCENT / 100, children_max: CHILDREN_MAX }
+fn room(uplink_kbps: u64, children_max: u16) -> Room {
+    Room { uplink_kbps: uplink_kbps * OFFERED_PERCENT / 100, children_max }
 }

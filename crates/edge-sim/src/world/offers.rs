@@ -105,7 +105,7 @@ impl World {
         host.flushing = false;
         let pending = std::mem::take(&mut host.talk.pending);
         for (neighbour, offers) in pending {
-            let connection = self.host(peer).and_then(|host| host.open.get(&neighbour).copied());
+            let connection = self.host(peer).and_then(|host| host.connection_to(neighbour));
             if let Some(connection) = connection.filter(|_| self.is_here(peer)) {
                 self.say(peer, neighbour, connection, Word::Held(offers));
             }

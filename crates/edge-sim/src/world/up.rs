@@ -152,7 +152,7 @@ impl World {
         for (here, there) in [(one, other), (other, one)] {
             let name = self.hosts[there as usize].name;
             if let Some(host) = self.host_mut(here) {
-                host.open.insert(there, connection);
+                host.open.insert((there, connection));
                 host.talk.join(there, name, now_ms);
             }
             self.plan_flush(here);
@@ -163,9 +163,9 @@ impl World {
     pub(crate) fn part(&mut self, here: Index, there: Index, connection: u64) {
         let name = self.hosts[there as usize].name;
         if let Some(host) = self.host_mut(here)
-            && host.open.get(&there) == Some(&connection)
+            && host.open.remove(&(there, connection))
+            && host.connection_to(there).is_none()
         {
-            host.open.remove(&there);
             host.talk.leave(there, name);
         }
     }
@@ -209,7 +209,7 @@ impl World {
 
     /// Takes a word of a neighbour.
     pub(crate) fn hear(&mut self, from: Index, to: Index, connection: u64, word: Word) {
-        let known = self.host(to).and_then(|host| host.open.get(&from)) == Some(&connection);
+        let known = self.host(to).is_some_and(|host| host.open.contains(&(from, connection)));
         if !self.is_here(to) || !known {
             return;
         }
