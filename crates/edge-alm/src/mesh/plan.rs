@@ -143,7 +143,7 @@ pub(super) fn slots(offer: &Offer, stream_kbps: u32) -> u32 {
     uplink.checked_div(stream_kbps).unwrap_or(u32::MAX).min(offer.subscribers_max)
 }
 
-/// A candidate's rank, lower first, and its index. Indices are 32 bits wide: more offers than that do not fit in memory.
+/// A candidate's rank, lower first, and its index. Indices have 32 bits: more offers than that do not fit in memory.
 type Ranked = (u128, u32);
 
 fn first<'a>(
@@ -237,9 +237,9 @@ pub(super) fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// Indices of the newest offer of each peer, in no order. An open hash table, half full at most and keyed by the seed so
-/// that nobody can aim at one place of it; each place holds a tag of the peer beside the index, so that a miss rarely
-/// reads an offer.
+/// Indices of the newest offer of each peer, in no order. An open hash table, half full at most and keyed by the seed,
+/// so that nobody can aim at one place of it; each place holds a tag of the peer beside the index, so that a miss
+/// rarely reads an offer.
 fn newest(candidates: &[Candidate<'_>], seed: u64) -> impl Iterator<Item = u32> {
     const EMPTY: (u32, u32) = (0, u32::MAX);
     let mut places = vec![EMPTY; (candidates.len() * 2).next_power_of_two().max(2)];

@@ -371,8 +371,8 @@ impl Mesh {
         }
     }
 
-    /// A standby that is nearer than `cost` by the margin, delivers no later than the primary, and could carry the whole
-    /// stream: a place for the base says nothing about that.
+    /// A standby that is nearer than `cost` by the margin, delivers no later than the primary, and could carry the
+    /// whole stream: a place for the base says nothing about that.
     fn proven_better(&self, primary_cost: u64) -> Option<Fingerprint> {
         let stream_kbps = self.stream_kbps(self.layers.wanted());
         let is_better = |link: &&Link| {
