@@ -202,14 +202,14 @@ mod tests {
     #[test]
     fn nothing_missing_is_nothing_lost() {
         let shown = shown(&seen(200, &[]), &sheets(200));
-        assert_eq!((shown.pictures, shown.lost, shown.base, shown.base_late), (200, 0, 50, 0));
+        assert_eq!((shown.pictures, shown.lost, shown.base, shown.base_late), (140, 0, 35, 0));
         assert!(shown.intervals_us().all(|interval| interval == INTERVAL_US));
         assert_eq!(shown.whole_after_us(1_000_000), 0);
     }
 
     #[test]
     fn a_missing_base_picture_takes_all_that_follow_and_an_enhancement_only_itself() {
-        assert_eq!(shown(&seen(200, &[5]), &sheets(200)).lost, 1);
+        assert_eq!(shown(&seen(200, &[65]), &sheets(200)).lost, 1);
         let shown = shown(&seen(200, &[100]), &sheets(200));
         assert_eq!((shown.lost, shown.base_lost, shown.base_late), (100, 25, 1));
     }

@@ -18,7 +18,7 @@ pub(super) const CHURN: Scenario = Scenario {
     name: "churn",
     about: "5 % of the viewers vanish each minute at random and come back 8 s later",
     viewers: 100,
-    duration_s: 60,
+    duration_s: 180,
     play: churn,
 };
 
