@@ -3,6 +3,8 @@
 
 mod alloc;
 mod codec;
+mod fanout;
+mod loss;
 mod mls;
 mod net;
 mod relay;
@@ -19,10 +21,26 @@ static ALLOCATOR: alloc::Counting = alloc::Counting;
 type Bench = fn() -> Value;
 
 /// Every benchmark by name.
-const ALL: [(&str, Bench); 4] = [("relay", relay::run), ("mls", mls::run), ("net", net::run), ("codec", codec::run)];
+const ALL: [(&str, Bench); 6] = [
+    ("relay", relay::run),
+    ("mls", mls::run),
+    ("net", net::run),
+    ("codec", codec::run),
+    ("loss", loss::run),
+    ("fanout", fanout::run),
+];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [fanout::FLAG, role @ ..] = wanted.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        return match fanout::play(role) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if let Some(unknown) = wanted.iter().find(|name| ALL.iter().all(|(known, _)| known != name)) {
         let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
         println!("there is no benchmark {unknown}; there are: {}", known.join(", "));

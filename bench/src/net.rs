@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-mod bare;
+pub(crate) mod bare;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -84,7 +84,8 @@ async fn receive(conns: Vec<Connection>, load: Load) -> Outcome<()> {
     all(conns.into_iter().map(one)).await
 }
 
-fn configs() -> Outcome<(ServerConfig, ClientConfig)> {
+/// Both ends' configuration.
+pub(crate) fn configs() -> Outcome<(ServerConfig, ClientConfig)> {
     let provider =
         CryptoProvider { kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768], ..aws_lc_rs::default_provider() };
     let any = Arc::new(AnyKey(provider.signature_verification_algorithms));

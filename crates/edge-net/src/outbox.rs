@@ -1,9 +1,9 @@
-//! Outgoing media: one uni-stream per message or symbols in datagrams, whole messages refused before they start when too
-//! much is in flight.
+//! Outgoing media: one uni-stream per message or symbols in datagrams, whole messages refused before they start when
+//! too much is in flight.
 //!
 //! Model: a message is in flight from its first byte until the peer acknowledged its last one; one that went as
-//! datagrams, for one round trip. The budget follows the [`Window`], so that the network's queue stays short and what is
-//! dropped is dropped here, whole.
+//! datagrams, for one round trip. The budget follows the [`Window`], so that the network's queue stays short and what
+//! is dropped is dropped here, whole.
 //!
 //! A message costs no task and no allocation of its own: acknowledged streams are only looked for once per round trip
 //! or when the budget seems used up, and only a caller that waits for room has wakers registered.
