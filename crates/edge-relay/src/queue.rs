@@ -45,6 +45,9 @@ struct Entry {
     tracking: Tracking,
 }
 
+/// Entries for which an empty lane keeps room. What a burst needed beyond that is given back.
+const ROOM_KEPT: usize = 32;
+
 /// Two lanes in order of arrival: sound, which goes first and is bounded by age, and everything else.
 #[derive(Default)]
 pub(crate) struct Queue {
@@ -87,6 +90,7 @@ impl Queue {
         } else if let Some(entry) = self.main.pop_front() {
             self.main_bytes -= entry.chunk.len();
         }
+        self.give_back();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -119,7 +123,17 @@ impl Queue {
                 (None, Pressure::Enhancement) => break,
             }
         }
+        self.give_back();
         shed
+    }
+
+    /// Shrinks empty lanes: most subscribers are idle most of the time.
+    fn give_back(&mut self) {
+        for lane in [&mut self.audio, &mut self.main] {
+            if lane.is_empty() && lane.capacity() > ROOM_KEPT {
+                lane.shrink_to(ROOM_KEPT);
+            }
+        }
     }
 
     fn shed_audio(&mut self, limits: &QueueLimits, now_ms: u64, stats: &mut Stats) {
@@ -212,4 +226,40 @@ enum Pressure {
     Enhancement,
     /// Whatever it takes.
     Everything,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use edge_wire::chunk::{CodecId, Header};
+    use edge_wire::id::{ChunkSeq, Epoch, StreamId};
+
+    use super::*;
+
+    fn chunk(seq: u64) -> Chunk {
+        let (stream, epoch, seq) = (StreamId([1; 32]), Epoch(1), ChunkSeq(seq));
+        let header = Header { stream, epoch, seq, codec: CodecId::AV1_SVC, layer: Layer::BASE };
+        Chunk { inner: InnerSealed { header, ciphertext: Bytes::from_static(b"chunk") }, hint: Hint::default() }
+    }
+
+    #[test]
+    fn the_room_that_a_burst_needed_is_given_back_when_it_is_over() {
+        let (limits, mut queue) = (QueueLimits::default(), Queue::default());
+        let (mut chain, mut stats) = (Chain::new(), Stats::default());
+        for seq in 0..200 {
+            queue.push(chunk(seq), Tracking::Untracked, 0);
+            queue.push_audio(chunk(seq), 0);
+        }
+        while !queue.is_empty() {
+            queue.pop();
+        }
+        assert!(queue.main.capacity().max(queue.audio.capacity()) <= ROOM_KEPT);
+        for seq in 0..200 {
+            queue.push(chunk(seq), Tracking::Untracked, 0);
+            queue.push_audio(chunk(seq), 0);
+        }
+        queue.shed(&limits, 60_000, &mut chain, &mut stats);
+        assert!(queue.is_empty());
+        assert!(queue.main.capacity().max(queue.audio.capacity()) <= ROOM_KEPT);
+    }
 }
