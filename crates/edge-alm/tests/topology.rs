@@ -189,7 +189,7 @@ fn quantised_by_integers(bits: u32) -> u64 {
                 u64::MAX
             }
         }
-        0..80 => u64::try_from(rounded.checked_mul(1 << power).unwrap_or(u128::MAX)).unwrap_or(u64::MAX),
+        0..80 => u64::try_from(rounded << power.min(60)).unwrap_or(u64::MAX),
         _ => u64::try_from(rounded.checked_shr(power.unsigned_abs()).unwrap_or(0)).unwrap(),
     }
 }

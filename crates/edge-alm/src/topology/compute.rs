@@ -3,25 +3,25 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::score::{self, CAPACITY_WEIGHT, CHILD_PENALTY, REACHABILITY_WEIGHT, TRUST_WEIGHT};
-use super::{Advert, Edge, Selected, Snapshot, Topology, Wish};
+use super::{Advert, Edge, Snapshot, Topology, Wish, newest};
 
 /// Chooses for each peer and path the parent of the greatest score; of equals, the one with the least id. Needs time
 /// in proportion to grants, observations, and paths times parents that pass both gates.
 pub fn compute(snapshot: &Snapshot) -> Topology<'_> {
-    let Selected { candidates, unheard } = Selected::of(snapshot);
-    let parents = Parents::of(snapshot, &candidates);
+    let adverts = newest(snapshot);
+    let Relations { heard, parents } = Relations::of(snapshot, &adverts);
     let mut links = Vec::new();
     let mut missing = Vec::new();
-    let mut children_of = vec![0; candidates.len()];
-    for (path, children) in wishes(&candidates) {
+    let mut children_of = vec![0; adverts.len()];
+    for (path, children) in wishes(&adverts, &heard) {
         let first = links.len();
         for child in children {
-            match parents.best(child, &children_of) {
+            match best(&parents[child], &children_of) {
                 Some(parent) => {
                     children_of[parent] += 1;
                     links.push(Link { child, parent, path });
                 }
-                None => missing.push(Wish { child: &candidates[child].peer, path }),
+                None => missing.push(Wish { child: &adverts[child].peer, path }),
             }
         }
         // A parent's load counts on one path only, so one row serves them all.
@@ -29,14 +29,11 @@ pub fn compute(snapshot: &Snapshot) -> Topology<'_> {
     }
     links.sort_unstable();
     missing.sort_unstable();
-    let mut unrooted = unheard;
-    unrooted.extend(without_parent(&candidates, &links));
-    unrooted.sort_unstable();
-    let edges = links.iter().map(|link| link.edge(&candidates)).collect();
-    Topology { edges, unrooted, missing, epoch_id: snapshot.epoch_id }
+    let edges = links.iter().map(|link| link.edge(&adverts)).collect();
+    Topology { edges, unrooted: without_parent(&adverts, &links), missing, epoch_id: snapshot.epoch_id }
 }
 
-/// An edge between indices of candidates; in order of indices it is in order of ids.
+/// An edge between indices of advertisements; in order of indices it is in order of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Link<'a> {
     child: usize,
@@ -45,90 +42,97 @@ struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    fn edge(&self, candidates: &[&'a Advert]) -> Edge<'a> {
-        Edge { child: &candidates[self.child].peer, parent: &candidates[self.parent].peer, path: self.path }
+    fn edge(&self, adverts: &[&'a Advert]) -> Edge<'a> {
+        Edge { child: &adverts[self.child].peer, parent: &adverts[self.parent].peer, path: self.path }
     }
 }
 
-/// Who wants each path, in order of ids.
-fn wishes<'a>(candidates: &[&'a Advert]) -> BTreeMap<&'a [u8], Vec<usize>> {
+/// Which of those that were heard want each path, in order of ids.
+fn wishes<'a>(adverts: &[&'a Advert], heard: &[bool]) -> BTreeMap<&'a [u8], Vec<usize>> {
     let mut wishes: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
-    for (child, advert) in candidates.iter().enumerate() {
+    for (child, (advert, _)) in adverts.iter().zip(heard).enumerate().filter(|(_, (_, heard))| **heard) {
         advert.paths().into_iter().for_each(|path| wishes.entry(path).or_default().push(child));
     }
     wishes
 }
 
-fn without_parent<'a>(candidates: &[&'a Advert], links: &[Link<'_>]) -> Vec<&'a str> {
-    let mut rooted = vec![false; candidates.len()];
+fn without_parent<'a>(adverts: &[&'a Advert], links: &[Link<'_>]) -> Vec<&'a str> {
+    let mut rooted = vec![false; adverts.len()];
     links.iter().for_each(|link| rooted[link.child] = true);
-    candidates.iter().zip(rooted).filter(|(_, rooted)| !rooted).map(|(advert, _)| advert.peer.as_str()).collect()
+    adverts.iter().zip(rooted).filter(|(_, rooted)| !rooted).map(|(advert, _)| advert.peer.as_str()).collect()
 }
 
-/// For each child the parents that pass both gates, ascending, with their scores before penalties.
-struct Parents(Vec<Vec<Scored>>);
-
+/// A possible parent that passes both gates.
 struct Scored {
     parent: u32,
+    /// Before the penalty for its children.
     base: u32,
 }
 
-impl Parents {
-    fn of(snapshot: &Snapshot, candidates: &[&Advert]) -> Self {
-        let ids: HashMap<&str, u32> = candidates.iter().map(|it| it.peer.as_str()).zip(0..).collect();
-        let pair = |parent: &str, child: &str| Some((*ids.get(child)?, *ids.get(parent)?));
-        let granted = least(snapshot.grants.iter().filter_map(|it| {
-            score::trust(it.chain_depth)?;
-            Some((pair(&it.granter, &it.grantee)?, it.chain_depth))
-        }));
-        let observed = least(snapshot.observations.iter().filter_map(|it| {
-            score::reachability(it.rtt_ms)?;
-            Some((pair(&it.from, &it.to)?, it.rtt_ms))
-        }));
-        let capacity: Vec<u64> = candidates.iter().map(|it| capacity(it)).collect();
-        let mut parents: Vec<Vec<Scored>> = candidates.iter().map(|_| Vec::new()).collect();
-        for (child, parent, depth, rtt_ms) in both(&granted, &observed) {
-            let base = base(capacity[parent as usize], depth, rtt_ms);
-            parents[child as usize].push(Scored { parent, base });
+fn best(parents: &[Scored], children_of: &[u64]) -> Option<usize> {
+    let mut best: Option<(u64, usize)> = None;
+    for Scored { parent, base } in parents {
+        let parent = *parent as usize;
+        let score = u64::from(*base).saturating_sub(CHILD_PENALTY.saturating_mul(children_of[parent]));
+        if best.is_none_or(|(most, _)| score > most) {
+            best = Some((score, parent));
         }
-        Self(parents)
     }
+    best.map(|(_, parent)| parent)
+}
 
-    fn best(&self, child: usize, children_of: &[u64]) -> Option<usize> {
-        let mut best: Option<(u64, usize)> = None;
-        for Scored { parent, base } in &self.0[child] {
-            let parent = *parent as usize;
-            let score = u64::from(*base).saturating_sub(CHILD_PENALTY.saturating_mul(children_of[parent]));
-            if best.is_none_or(|(most, _)| score > most) {
-                best = Some((score, parent));
+/// What grants and observations say about those who advertise.
+struct Relations {
+    /// Whether any observation names the peer.
+    heard: Vec<bool>,
+    /// Possible parents of each peer, ascending.
+    parents: Vec<Vec<Scored>>,
+}
+
+impl Relations {
+    fn of(snapshot: &Snapshot, adverts: &[&Advert]) -> Self {
+        let ids: HashMap<&str, u32> = adverts.iter().map(|it| it.peer.as_str()).zip(0..).collect();
+        let mut heard = vec![false; adverts.len()];
+        let mut observed = Vec::new();
+        for it in &snapshot.observations {
+            let ends = [ids.get(it.from.as_str()).copied(), ids.get(it.to.as_str()).copied()];
+            ends.into_iter().flatten().for_each(|end| heard[end as usize] = true);
+            if let [Some(parent), Some(child)] = ends
+                && score::reachability(it.rtt_ms).is_some()
+            {
+                observed.push(((child, parent), it.rtt_ms));
             }
         }
-        best.map(|(_, parent)| parent)
+        let granted = snapshot.grants.iter().filter(|it| score::trust(it.chain_depth).is_some()).filter_map(|it| {
+            let pair = (*ids.get(it.grantee.as_str())?, *ids.get(it.granter.as_str())?);
+            Some((pair, it.chain_depth))
+        });
+        Self { heard, parents: parents(adverts, &least(granted.collect()), &least(observed)) }
     }
+}
+
+fn parents(adverts: &[&Advert], granted: &[(Pair, u8)], observed: &[(Pair, u32)]) -> Vec<Vec<Scored>> {
+    let capacity: Vec<u64> = adverts.iter().map(|it| capacity(it)).collect();
+    let mut parents: Vec<Vec<Scored>> = adverts.iter().map(|_| Vec::new()).collect();
+    let mut observed = observed.iter().peekable();
+    for ((child, parent), depth) in granted.iter().filter(|((child, parent), _)| child != parent) {
+        while observed.next_if(|(other, _)| *other < (*child, *parent)).is_some() {}
+        if let Some((_, rtt_ms)) = observed.next_if(|(other, _)| *other == (*child, *parent)) {
+            let base = base(capacity[*parent as usize], *depth, *rtt_ms);
+            parents[*child as usize].push(Scored { parent: *parent, base });
+        }
+    }
+    parents
 }
 
 /// A child, then a possible parent of it.
 type Pair = (u32, u32);
 
-/// The least value of each pair of two peers, ascending by pair.
-fn least<T: Ord>(values: impl Iterator<Item = (Pair, T)>) -> Vec<(Pair, T)> {
-    let mut values: Vec<_> = values.filter(|((child, parent), _)| child != parent).collect();
+/// The least value of each pair, ascending by pair.
+fn least<T: Ord>(mut values: Vec<(Pair, T)>) -> Vec<(Pair, T)> {
     values.sort_unstable();
     values.dedup_by(|next, kept| next.0 == kept.0);
     values
-}
-
-/// Child, parent, depth and round trip of the pairs that occur in both lists.
-fn both(granted: &[(Pair, u8)], observed: &[(Pair, u32)]) -> Vec<(u32, u32, u8, u32)> {
-    let mut found = Vec::with_capacity(granted.len().min(observed.len()));
-    let mut observed = observed.iter().peekable();
-    for (pair, depth) in granted {
-        while observed.next_if(|(other, _)| other < pair).is_some() {}
-        if let Some((_, rtt_ms)) = observed.next_if(|(other, _)| other == pair) {
-            found.push((pair.0, pair.1, *depth, *rtt_ms));
-        }
-    }
-    found
 }
 
 fn capacity(advert: &Advert) -> u64 {

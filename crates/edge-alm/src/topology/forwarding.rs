@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::{Advert, Edge, Selected, Snapshot, Topology, Wish};
+use super::{Advert, Edge, Snapshot, Topology, Wish, newest};
 
 /// The edges to forward by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,19 +24,18 @@ pub struct Hop<'a> {
 
 /// Walks breadth-first from `source` and drops every edge for which its parent has no room, or no commitment, or whose
 /// path the parent does not hold. The source holds all paths, a relay those that it receives, and all of them where it
-/// receives the whole stream. `topology` is that of `snapshot`; a source that is no candidate reaches nobody.
+/// receives the whole stream. `topology` is that of `snapshot`; a source without children in it reaches nobody.
 pub fn plan<'a>(topology: &Topology<'a>, snapshot: &'a Snapshot, source: &str) -> Plan<'a> {
-    let Selected { candidates, .. } = Selected::of(snapshot);
-    let mut walk = Walk::new(topology, &candidates, source);
-    let start = candidates.iter().find(|it| it.peer == source);
-    walk.queue.extend(start.map(|it| Stop { peer: &it.peer, path: &[], depth: 0 }));
+    let mut walk = Walk::new(topology, snapshot, source);
+    let start = topology.edges.iter().find(|edge| edge.parent == source);
+    walk.queue.extend(start.map(|edge| Stop { peer: edge.parent, path: &[], depth: 0 }));
     while let Some(stop) = walk.queue.pop_front() {
         walk.visit(&stop);
     }
-    let reached = &walk.reached;
-    let others = candidates.iter().filter(|it| it.peer != source);
-    let wishes = others.flat_map(|it| it.paths().into_iter().map(|path| Wish { child: &it.peer, path }));
-    let unreached = wishes.filter(|wish| !holds(reached, *wish)).collect();
+    let linked = topology.edges.iter().map(|edge| Wish { child: edge.child, path: edge.path });
+    let wishes = linked.chain(topology.missing.iter().copied()).filter(|wish| wish.child != source);
+    let mut unreached: Vec<_> = wishes.filter(|wish| !holds(&walk.reached, *wish)).collect();
+    unreached.sort_unstable();
     Plan { hops: walk.hops, unreached }
 }
 
@@ -56,13 +55,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(topology: &Topology<'a>, candidates: &[&'a Advert], source: &str) -> Self {
+    fn new(topology: &Topology<'a>, snapshot: &'a Snapshot, source: &str) -> Self {
         let mut edges: HashMap<&str, Vec<Edge<'_>>> = HashMap::new();
         // The topology lists edges by child and path, so each parent's list is in that order too.
         for edge in topology.edges.iter().filter(|edge| edge.child != source) {
             edges.entry(edge.parent).or_default().push(*edge);
         }
-        let rooms = candidates.iter().map(|it| (it.peer.as_str(), Room::of(it))).collect();
+        let rooms = newest(snapshot).into_iter().map(|it| (it.peer.as_str(), Room::of(it))).collect();
         Self { edges, rooms, reached: HashSet::new(), queue: VecDeque::new(), hops: Vec::new() }
     }
 

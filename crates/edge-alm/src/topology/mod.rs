@@ -13,7 +13,7 @@ pub mod forwarding;
 mod json;
 pub mod score;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use crate::advert::{self, Layout, Statement};
 
@@ -240,29 +240,16 @@ impl Advert {
     }
 }
 
-/// The advertisements that count, one a peer.
-struct Selected<'a> {
-    /// Of peers that occur in an observation, ascending by id.
-    candidates: Vec<&'a Advert>,
-    /// Ids of the others, ascending.
-    unheard: Vec<&'a str>,
-}
-
-impl<'a> Selected<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
-        let mut newest: BTreeMap<&str, &Advert> = BTreeMap::new();
-        for advert in snapshot.adverts.iter().filter(|it| it.verification != Verification::Unverified) {
-            let kept = newest.entry(&advert.peer).or_insert(advert);
-            if advert.rank() > kept.rank() {
-                *kept = advert;
-            }
+/// The verified advertisements that count, one a peer, ascending by id.
+fn newest(snapshot: &Snapshot) -> Vec<&Advert> {
+    let mut newest: BTreeMap<&str, &Advert> = BTreeMap::new();
+    for advert in snapshot.adverts.iter().filter(|it| it.verification != Verification::Unverified) {
+        let kept = newest.entry(&advert.peer).or_insert(advert);
+        if advert.rank() > kept.rank() {
+            *kept = advert;
         }
-        let heard: HashSet<&str> =
-            snapshot.observations.iter().flat_map(|it| [it.from.as_str(), it.to.as_str()]).collect();
-        let (candidates, unheard): (Vec<&Advert>, Vec<&Advert>) =
-            newest.into_values().partition(|it| heard.contains(it.peer.as_str()));
-        Self { candidates, unheard: unheard.into_iter().map(|it| it.peer.as_str()).collect() }
     }
+    newest.into_values().collect()
 }
 
 fn at_most(what: &'static str, got: usize, most: usize) -> Result<(), Error> {
