@@ -63,8 +63,8 @@ impl Default for Limits {
             sessions_per_ip: 64,
             half_open: 64,
             handshake_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(1),
             congestion: Congestion::default(),
         }
     }

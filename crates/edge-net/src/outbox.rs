@@ -391,7 +391,6 @@ impl State {
         let path = stats.path;
         self.rtt_us = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
         let in_flight = self.in_flight();
-        self.window.look(Look { now_us, rtt_us: self.rtt_us, in_flight, message: self.recent_len });
         let counters = Counters {
             sent_packets: path.sent_packets.saturating_sub(path.sent_plpmtud_probes),
             lost_packets: path.lost_packets,
@@ -400,6 +399,8 @@ impl State {
             in_flight,
         };
         self.sampler.note(now_us, counters);
+        let carried_per_s = self.sampler.recent_per_s();
+        self.window.look(Look { now_us, rtt_us: self.rtt_us, in_flight, message: self.recent_len, carried_per_s });
         let cwnd = usize::try_from(path.cwnd).unwrap_or(usize::MAX);
         self.budget = self.window.budget(now_us, self.recent_len, cwnd);
     }

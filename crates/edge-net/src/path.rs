@@ -12,6 +12,8 @@ const STEP_US: u64 = 100_000;
 const SAMPLES_MAX: usize = (WINDOW_US / STEP_US) as usize + 1;
 /// Shortest stretch whose rate counts as the peak.
 const PEAK_US: u64 = 500_000;
+/// Time that the recent rate looks back.
+const RECENT_US: u64 = 1_000_000;
 const PPM: u64 = 1_000_000;
 
 /// A path as of now. Rates and losses are those of the last [`WINDOW_US`].
@@ -100,6 +102,14 @@ impl Sampler {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
+    }
+
+    /// Bytes a second that the peer got within about the last second.
+    pub(crate) fn recent_per_s(&self) -> u64 {
+        let Some(last) = self.samples.back() else { return 0 };
+        let recent = |sample: &&Sample| last.at_us.saturating_sub(sample.at_us) <= RECENT_US;
+        let Some(first) = self.samples.iter().find(recent) else { return 0 };
+        u64::from(rate(first, last)).saturating_mul(1000 / 8)
     }
 
     /// Fills in what the samples tell.

@@ -2,7 +2,8 @@
 //!
 //! Model: while the path's queue is empty the round-trip time stays at its base, and the window grows if it is in the
 //! way. A longer round trip means a queue; by Little's law the product is then `in flight × base ÷ round trip`, and the
-//! window goes there at once. Congestion windows do not serve for this: a live sender is nearly always below its own,
+//! window goes there at once, but never below what the path carried lately with a tolerable queue: a stall of either
+//! machine looks like a queue, too, and a sender of a steady stream must not skip for it. Congestion windows do not serve for this: a live sender is nearly always below its own,
 //! and an unused window grows without bound.
 //!
 //! The base is the shortest round trip of the last one to two [`BASE_MEMORY_US`], so that a longer way is learned. To
@@ -60,6 +61,8 @@ pub(crate) struct Look {
     pub(crate) in_flight: usize,
     /// Bytes of a message, as recently seen.
     pub(crate) message: usize,
+    /// Bytes a second that the path carried lately.
+    pub(crate) carried_per_s: u64,
 }
 
 impl Default for Window {
@@ -105,7 +108,8 @@ impl Window {
         let base_us = self.base.shortest_us();
         let queue_us = QUEUE_US.max(base_us / QUEUE_SHARE);
         if rtt_us > base_us.saturating_add(queue_us) {
-            self.bytes = self.bytes.min(share(look.in_flight, base_us, rtt_us));
+            let carried = carried(look.carried_per_s, base_us.saturating_add(queue_us));
+            self.bytes = self.bytes.min(share(look.in_flight, base_us, rtt_us).max(carried));
             self.starting = false;
         } else if self.limited && !self.is_probing(look.now_us) {
             let growth = match self.starting {
@@ -151,6 +155,12 @@ impl Base {
     }
 }
 
+/// Bytes that are carried in some time.
+fn carried(per_s: u64, time_us: u64) -> usize {
+    let bytes = u128::from(per_s).saturating_mul(u128::from(time_us)) / 1_000_000;
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 /// `bytes × part ÷ whole`, for `part ≤ whole`.
 fn share(bytes: usize, part: u64, whole: u64) -> usize {
     let product = (bytes as u128).saturating_mul(u128::from(part));
@@ -171,6 +181,8 @@ mod tests {
         rtt_us: u64,
         /// When each message was sent and will be acknowledged, and its bytes.
         flying: VecDeque<(u64, u64, usize)>,
+        /// When each message of the last second was acknowledged, and its bytes.
+        acked: VecDeque<(u64, usize)>,
     }
 
     #[derive(Debug, Default)]
@@ -184,7 +196,15 @@ mod tests {
 
     impl Path {
         fn new(bytes_per_ms: u64, base_us: u64) -> Self {
-            Self { now_us: 0, bytes_per_ms, base_us, free_us: 0, rtt_us: base_us, flying: VecDeque::new() }
+            Self {
+                now_us: 0,
+                bytes_per_ms,
+                base_us,
+                free_us: 0,
+                rtt_us: base_us,
+                flying: VecDeque::new(),
+                acked: VecDeque::new(),
+            }
         }
 
         fn run(&mut self, window: &mut Window, seconds: u64, message: usize) -> Outcome {
@@ -196,9 +216,13 @@ mod tests {
                     outcome.latency_max_us = outcome.latency_max_us.max(acked - sent);
                     outcome.delivered += len as u64;
                     self.flying.pop_front();
+                    self.acked.push_back((self.now_us, len));
                 }
+                self.acked.retain(|(at_us, _)| self.now_us - at_us < 1_000_000);
+                let carried_per_s = self.acked.iter().map(|(_, len)| *len as u64).sum();
                 let in_flight = self.flying.iter().map(|flight| flight.2).sum();
-                window.look(Look { now_us: self.now_us, rtt_us: self.rtt_us, in_flight, message });
+                let rtt_us = self.rtt_us;
+                window.look(Look { now_us: self.now_us, rtt_us, in_flight, message, carried_per_s });
                 if in_flight + message <= window.budget(self.now_us, message, usize::MAX) {
                     self.free_us = self.free_us.max(self.now_us) + message as u64 * 1000 / self.bytes_per_ms;
                     self.flying.push_back((self.now_us, self.free_us + self.base_us, message));
@@ -264,11 +288,26 @@ mod tests {
     }
 
     #[test]
+    fn stalls_of_a_machine_do_not_make_a_steady_stream_skip_for_long() {
+        let (mut path, mut window) = (Path::new(2500, 50_000), Window::default());
+        path.run(&mut window, 12, 10_240);
+        let mut skipped = 0;
+        for _ in 0..20 {
+            path.flying.iter_mut().for_each(|flight| flight.1 += 150_000);
+            let outcome = path.run(&mut window, 2, 10_240);
+            assert!(outcome.latency_max_us > 200_000, "there was no stall: {outcome:?}");
+            skipped += outcome.skipped;
+        }
+        assert!(skipped <= 20 * 9, "{skipped} skipped in 20 stalls");
+    }
+
+    #[test]
     fn the_largest_window_is_a_bound() {
         let mut window = Window::default();
         for step in 1..200 {
             window.held_back();
-            window.look(Look { now_us: step * 10_000, rtt_us: 1000, in_flight: 1 << 20, message: 1 << 20 });
+            let (now_us, in_flight, message) = (step * 10_000, 1 << 20, 1 << 20);
+            window.look(Look { now_us, rtt_us: 1000, in_flight, message, carried_per_s: 1 << 30 });
         }
         assert_eq!(window.budget(2_000_000, 1 << 20, usize::MAX), MAX_IN_FLIGHT_BYTES);
     }
