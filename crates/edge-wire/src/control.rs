@@ -35,6 +35,8 @@ pub enum Message {
         subscription: u32,
         /// Highest layers wanted.
         policy: Policy,
+        /// What the child does with the stream.
+        role: Role,
     },
     /// Parent to child: the subscription stands.
     Subscribed {
@@ -162,6 +164,16 @@ pub enum Message {
     },
 }
 
+/// What a child does with a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Role {
+    /// It uses the stream itself.
+    #[default]
+    Leaf,
+    /// It carries the stream on: a parent that is full makes room for it.
+    Carrier,
+}
+
 /// Names one advertisement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OfferId {
@@ -246,9 +258,10 @@ impl Message {
         let mut out = Writer::new();
         out.u8(self.kind()).raw(&self.stream().0);
         match self {
-            Self::Subscribe { subscription, policy, .. } => {
+            Self::Subscribe { subscription, policy, role, .. } => {
                 out.u32(*subscription);
                 write_policy(&mut out, *policy);
+                out.u8(u8::from(*role == Role::Carrier));
             }
             Self::Subscribed { subscription, chain, .. } => {
                 out.u32(*subscription);
@@ -306,7 +319,10 @@ impl Message {
 
     fn read_fields(kind: u8, stream: StreamId, reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(match kind {
-            1 => Self::Subscribe { stream, subscription: reader.u32("subscription")?, policy: read_policy(reader)? },
+            1 => {
+                let (subscription, policy) = (reader.u32("subscription")?, read_policy(reader)?);
+                Self::Subscribe { stream, subscription, policy, role: read_role(reader)? }
+            }
             2 => Self::Subscribed { stream, subscription: reader.u32("subscription")?, chain: read_chain(reader)? },
             3 => Self::Unsubscribe { stream },
             4 => Self::SetPolicy { stream, policy: read_policy(reader)? },
@@ -393,6 +409,14 @@ impl Recovery {
             3 => Self::KeyFrame,
             got => return Err(Error::Unknown { field: "recovery", got: u64::from(got) }),
         })
+    }
+}
+
+fn read_role(reader: &mut Reader<'_>) -> Result<Role, Error> {
+    match reader.u8("role")? {
+        0 => Ok(Role::Leaf),
+        1 => Ok(Role::Carrier),
+        got => Err(Error::Unknown { field: "role", got: u64::from(got) }),
     }
 }
 

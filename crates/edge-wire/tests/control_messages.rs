@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use bytes::Bytes;
-use edge_wire::control::{BundleWish, MAX_CHAIN, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal};
+use edge_wire::control::{BundleWish, MAX_CHAIN, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal, Role};
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::{Error, Reader};
@@ -13,7 +13,7 @@ fn samples() -> Vec<Message> {
     let peer = Fingerprint([9; 32]);
     let body = Bytes::from_static(b"opaque");
     vec![
-        Message::Subscribe { stream, subscription: 3, policy: Policy::new(2, 1, 0) },
+        Message::Subscribe { stream, subscription: 3, policy: Policy::new(2, 1, 0), role: Role::Carrier },
         Message::Subscribed { stream, subscription: 3, chain: vec![peer; MAX_CHAIN] },
         Message::Unsubscribe { stream },
         Message::SetPolicy { stream, policy: Policy::BLINKING_DOT },

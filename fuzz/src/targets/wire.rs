@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use edge_wire::chunk::{CodecId, Header, Profile, Sealed};
-use edge_wire::control::{BundleWish, Message, OfferId, OfferWish, Recovery, Refusal};
+use edge_wire::control::{BundleWish, Message, OfferId, OfferWish, Recovery, Refusal, Role};
 use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, KeyId, LinkSeq, StreamId};
 use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::{Hint, Media};
@@ -120,7 +120,7 @@ fn controls() -> Vec<Vec<u8>> {
     let body = Bytes::from_static(b"opaque to relays");
     let policy = Policy::new(2, 1, 0);
     let messages = [
-        Message::Subscribe { stream, subscription: 9, policy },
+        Message::Subscribe { stream, subscription: 9, policy, role: Role::Carrier },
         Message::Subscribed { stream, subscription: 9, chain: vec![peer, Fingerprint([3; 32])] },
         Message::Unsubscribe { stream },
         Message::SetPolicy { stream, policy },
