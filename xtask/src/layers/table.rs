@@ -81,6 +81,7 @@ pub(super) const ROWS: &[Row] = &[
     row("edge", LIBRARIES),
     row("edge-bench", LIBRARIES),
     row("edge-fuzz", LIBRARIES),
+    row("edge-netlab", &["edge-sim"]),
     row("xtask", &[]),
 ];
 
@@ -97,7 +98,7 @@ pub(super) const UNREACHABLE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only developers run; nobody depends on them.
-pub(super) const DEVELOPMENT: &[&str] = &["edge-bench", "edge-fuzz", "xtask", "edge"];
+pub(super) const DEVELOPMENT: &[&str] = &["edge-bench", "edge-fuzz", "edge-netlab", "xtask", "edge"];
 
 /// Folders whose crates may hold `unsafe`: bindings to C codecs, and the counting allocators of benchmarks and fuzzing.
 const UNSAFE_FOLDERS: &[&str] = &["crates/edge-codec/", "bench/", "fuzz/"];

@@ -1,0 +1,40 @@
+//! A program on a host.
+
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+use crate::Error;
+
+/// A process that is killed when it is dropped.
+#[derive(Debug)]
+pub struct Child(std::process::Child);
+
+impl Child {
+    pub(crate) fn start(command: &mut Command) -> Result<Self, Error> {
+        let started = command.spawn();
+        let program = || command.get_program().to_string_lossy().into_owned();
+        started.map(Self).map_err(|source| Error::Run { program: program(), source })
+    }
+}
+
+impl Deref for Child {
+    type Target = std::process::Child;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Child {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // A process that already ended needs neither.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

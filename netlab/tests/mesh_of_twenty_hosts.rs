@@ -1,0 +1,219 @@
+//! Twenty hosts on a lossy, slow network: a publisher, five relays, fourteen viewers. Every viewer gets the picture,
+//! whether the tree was laid by hand or the mesh built itself, and goes on when relays die.
+//!
+//! Needs the program: `cargo build --release -p edge`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::roles::{Role, Shown, trace};
+use common::{Alone, lab, say};
+use edge_netlab::{Host, Lab};
+use edge_sim::link::{Loss, Model, Queue};
+use edge_sim::rng::Rng;
+use tempfile::TempDir;
+
+const RELAYS: usize = 5;
+const VIEWERS: usize = 14;
+const HOSTS: usize = 1 + RELAYS + VIEWERS;
+/// Each picture has a base layer, so that pictures and base frames are the same number.
+const SOURCE: [&str; 4] = ["publish", "pattern:320x180@30", "--svc", "L2T1"];
+const SECONDS: u64 = 30;
+const START: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(SECONDS + 60);
+/// Media before the first kill and between two.
+const PAUSE: Duration = Duration::from_secs(8);
+/// Time after a kill in which a gap counts as its doing.
+const AFTERMATH_US: u64 = 4_000_000;
+/// Pictures that may be missing at the end of a trace: what was on its way when the publisher left.
+const TAIL: u64 = 60;
+
+/// Who decides on parents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// The test: two relays at the publisher, three behind them, all viewers behind these.
+    ByHand,
+    /// The peers, who know the publisher's ticket alone.
+    ByItself,
+}
+
+struct Stage {
+    // Processes end before their hosts.
+    publisher: Role,
+    relays: Vec<Role>,
+    viewers: Vec<Role>,
+    alone: Alone,
+    folder: TempDir,
+}
+
+/// Round-trip times of 20 to 80 ms, 1 % loss each way, 10 to 20 Mbit/s, a queue of 100 packets.
+fn set_links(lab: &Lab) {
+    let mut rng = Rng::new(20);
+    for one in lab.hosts() {
+        for other in lab.hosts().filter(|other| *other > one) {
+            let model = Model {
+                delay_us: 10_000 + rng.below(30_000),
+                jitter_us: 1_000,
+                loss: Loss::Uniform { ppm: 10_000 },
+                rate_kbps: 10_000 + rng.below(10_000),
+                queue: Queue::Packets(100),
+                ..Model::default()
+            };
+            lab.set(one, other, model);
+        }
+    }
+}
+
+impl Stage {
+    /// Everybody is started and every viewer is admitted; media begins then.
+    fn open(test: &str, layout: Layout) -> Option<Self> {
+        let alone = lab(test, HOSTS, Model::default())?;
+        let folder = tempfile::tempdir().unwrap();
+        set_links(&alone.lab);
+        let publisher = publisher(&alone.lab, &folder, layout);
+        let (relays, viewers) = (Vec::new(), Vec::new());
+        let mut stage = Self { publisher, relays, viewers, alone, folder };
+        stage.start_relays(layout);
+        stage.start_viewers(layout);
+        for viewer in &mut stage.viewers {
+            viewer.wait("first_frame", START);
+        }
+        Some(stage)
+    }
+
+    fn start_relays(&mut self, layout: Layout) {
+        let above = self.publisher.told("relay_ticket", START);
+        for number in 0..RELAYS {
+            let host = Host(1 + number);
+            let listen = host.socket(0).to_string();
+            let ticket = match (layout, number) {
+                (Layout::ByHand, 2..) => self.relays[number % 2].told("relay_ticket", START),
+                _ => above.clone(),
+            };
+            let mut arguments = vec!["relay", &ticket, "--listen", &listen, "--max-children", "12", "--uplink", "50"];
+            arguments.extend((layout == Layout::ByHand).then_some("--fixed"));
+            let mut relay = Role::start(&self.alone.lab, host, self.folder.path(), &arguments);
+            relay.wait("connected", START);
+            self.relays.push(relay);
+        }
+    }
+
+    fn start_viewers(&mut self, layout: Layout) {
+        let ticket = self.publisher.told("ticket", START);
+        for number in 0..VIEWERS {
+            let trace = self.trace_of(number).display().to_string();
+            let via = self.relays[2 + number % 3].told("relay_ticket", START);
+            let mut arguments = vec!["watch", &ticket, "--trace", &trace];
+            if layout == Layout::ByHand {
+                arguments.extend(["--via", &via]);
+            }
+            let host = Host(1 + RELAYS + number);
+            self.viewers.push(Role::start(&self.alone.lab, host, self.folder.path(), &arguments));
+        }
+    }
+
+    fn trace_of(&self, viewer: usize) -> PathBuf {
+        self.folder.path().join(format!("viewer-{viewer}.trace"))
+    }
+
+    /// The living relay that feeds the most, and how many it feeds.
+    fn busiest(&mut self) -> (usize, u64) {
+        let fed = |relay: &Role| relay.latest("stats").and_then(|stats| stats["children"].as_u64()).unwrap_or(0);
+        let living =
+            self.relays.iter_mut().enumerate().filter_map(|(at, relay)| relay.lives().then(|| (at, fed(relay))));
+        living.max_by_key(|(_, children)| *children).unwrap()
+    }
+
+    /// Waits for the end of all who live; returns the number of pictures that were published, and all traces.
+    fn close(&mut self) -> (u64, Vec<Vec<Shown>>) {
+        self.publisher.finish(END);
+        let living = self.relays.iter_mut().filter_map(|relay| relay.lives().then_some(relay));
+        let mut living: Vec<&mut Role> = living.chain(&mut self.viewers).collect();
+        living.iter_mut().for_each(|role| role.finish(END));
+        let published = self.publisher.latest("stats").unwrap()["frames_published"].as_u64().unwrap();
+        say(&self.alone.lab.usage().to_string());
+        (published, (0..VIEWERS).map(|viewer| trace(&self.trace_of(viewer))).collect())
+    }
+}
+
+fn publisher(lab: &Lab, folder: &TempDir, layout: Layout) -> Role {
+    let listen = Host(0).socket(0).to_string();
+    let (seconds, viewers) = (SECONDS.to_string(), VIEWERS.to_string());
+    let mut arguments = SOURCE.to_vec();
+    arguments.extend(["--listen", &listen, "--duration", &seconds, "--wait-for", &viewers]);
+    if layout == Layout::ByItself {
+        // So that the relays are needed.
+        arguments.extend(["--max-children", "3"]);
+    }
+    Role::start(lab, Host(0), folder.path(), &arguments)
+}
+
+/// Pictures of each trace, as a share of those that were published; prints the table.
+fn shares(published: u64, traces: &[Vec<Shown>]) -> Vec<f64> {
+    let share = |trace: &Vec<Shown>| trace.len() as f64 / published as f64;
+    let shares: Vec<f64> = traces.iter().map(share).collect();
+    for (viewer, (trace, share)) in traces.iter().zip(&shares).enumerate() {
+        let mut latencies: Vec<u64> = trace.iter().map(|one| one.decoded_us.saturating_sub(one.captured_us)).collect();
+        latencies.sort_unstable();
+        let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100] / 1000;
+        say(&format!("viewer {viewer}: {:.2} %, latency p50 {} ms, p95 {} ms", share * 100.0, at(50), at(95)));
+    }
+    shares
+}
+
+/// The longest time between two pictures that touches the aftermath of a kill, in ms.
+fn gap_ms(trace: &[Shown], killed_us: u64) -> u64 {
+    let touches = |pair: &&[Shown]| pair[1].decoded_us > killed_us && pair[0].decoded_us < killed_us + AFTERMATH_US;
+    let gaps = trace.windows(2).filter(touches).map(|pair| pair[1].decoded_us.saturating_sub(pair[0].decoded_us));
+    gaps.max().map_or(u64::MAX, |gap_us| gap_us / 1000)
+}
+
+fn unix_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap()
+}
+
+#[test]
+fn all_viewers_of_a_tree_laid_by_hand_decode_nearly_all_base_frames_or_skipped() {
+    let Some(mut stage) = Stage::open("tree laid by hand", Layout::ByHand) else { return };
+    let (published, traces) = stage.close();
+    assert!(published >= SECONDS * 30 * 9 / 10, "the publisher kept up: {published}");
+    for (viewer, share) in shares(published, &traces).into_iter().enumerate() {
+        assert!(share >= 0.95, "viewer {viewer} decoded {share}");
+    }
+}
+
+#[test]
+fn a_mesh_that_built_itself_survives_the_death_of_two_relays_or_skipped() {
+    let Some(mut stage) = Stage::open("self-built mesh", Layout::ByItself) else { return };
+    let mut kills = Vec::new();
+    for whole_host in [false, true] {
+        std::thread::sleep(PAUSE);
+        let (victim, children) = stage.busiest();
+        assert!(children > 0, "nobody needs the relays");
+        let relay = &mut stage.relays[victim];
+        if whole_host {
+            // Nothing answers any more, not even the kernel.
+            stage.alone.lab.kill(relay.host);
+        } else {
+            relay.child.kill().unwrap();
+        }
+        kills.push(unix_us());
+        relay.child.wait().unwrap();
+        say(&format!("relay {} killed, it fed {children}", victim + 1));
+    }
+    let (published, traces) = stage.close();
+    let shares = shares(published, &traces);
+    let mut gaps: Vec<u64> = kills.iter().flat_map(|at| traces.iter().map(|trace| gap_ms(trace, *at))).collect();
+    gaps.sort_unstable();
+    let at = |percent: usize| gaps[(gaps.len() - 1) * percent / 100];
+    say(&format!("picture gaps after a kill: p50 {} ms, p95 {} ms, max {} ms: {gaps:?}", at(50), at(95), at(100)));
+    for (viewer, trace) in traces.iter().enumerate() {
+        let last = trace.last().unwrap().frame;
+        assert!(last + TAIL >= published, "viewer {viewer} did not recover: {last} of {published}");
+        assert!(shares[viewer] >= 0.9, "viewer {viewer} decoded {}", shares[viewer]);
+    }
+    assert!(at(99) <= 1_000, "a gap of {} ms", at(99));
+}
