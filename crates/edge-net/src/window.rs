@@ -1,10 +1,10 @@
 //! How much may be in flight to one peer: about one bandwidth-delay product, found from delay.
 //!
 //! Model: while the path's queue is empty the round-trip time stays at its base, and the window grows if it is in the
-//! way. A longer round trip means a queue; by Little's law the product is then `in flight × base ÷ round trip`, and the
-//! window goes there at once, but never below what the path carried lately with a tolerable queue: a stall of either
-//! machine looks like a queue, too, and a sender of a steady stream must not skip for it. Congestion windows do not serve for this: a live sender is nearly always below its own,
-//! and an unused window grows without bound.
+//! way. A longer round trip means a queue; by Little's law the product is then `in flight × base ÷ round trip`, and
+//! the window goes there at once, but never below what the path carried lately with a tolerable queue: a stall of
+//! either machine looks like a queue, too, and a sender of a steady stream must not skip for it. Congestion windows do
+//! not serve for this: a live sender is nearly always below its own, and an unused window grows without bound.
 //!
 //! The base is the shortest round trip of the last one to two [`BASE_MEMORY_US`], so that a longer way is learned. To
 //! tell a longer way from an own standing queue, a sender that was held back makes room for a moment at every turn.
