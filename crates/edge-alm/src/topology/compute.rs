@@ -91,7 +91,8 @@ struct Relations {
 
 impl Relations {
     fn of(snapshot: &Snapshot, adverts: &[&Advert]) -> Self {
-        let ids: HashMap<&str, u32> = adverts.iter().map(|it| it.peer.as_str()).zip(0..).collect();
+        let packed: String = adverts.iter().map(|it| it.peer.as_str()).collect();
+        let ids = index(&packed, adverts);
         let mut heard = vec![false; adverts.len()];
         let mut observed = Vec::new();
         for it in &snapshot.observations {
@@ -109,6 +110,16 @@ impl Relations {
         });
         Self { heard, parents: parents(adverts, &least(granted.collect()), &least(observed)) }
     }
+}
+
+/// The index of each id. Every lookup compares with one of these, so they lie side by side in `packed`: scattered over
+/// the heap, each would be a miss in the caches.
+fn index<'a>(packed: &'a str, adverts: &[&Advert]) -> HashMap<&'a str, u32> {
+    let ends = adverts.iter().scan(0, |end, advert| {
+        *end += advert.peer.len();
+        Some((*end - advert.peer.len(), *end))
+    });
+    ends.map(|(from, to)| packed.get(from..to).unwrap_or_default()).zip(0..).collect()
 }
 
 fn parents(adverts: &[&Advert], granted: &[(Pair, u8)], observed: &[(Pair, u32)]) -> Vec<Vec<Scored>> {
