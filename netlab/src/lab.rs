@@ -134,7 +134,8 @@ impl Lab {
         self.namespace(host).command(program.as_ref())
     }
 
-    /// Starts a [`Lab::command`] with the arguments and pipes that were added to it.
+    /// Starts a [`Lab::command`] with the arguments and pipes that were added to it, ahead of other work on this
+    /// machine.
     pub fn spawn(&self, command: &mut Command) -> Result<Child, Error> {
         Child::start(command)
     }

@@ -1,7 +1,7 @@
 //! Roles of the `edge` program on hosts of a laboratory.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,7 @@ pub fn program() -> PathBuf {
 }
 
 impl Role {
-    /// Starts `edge` on `host`; its standard error goes to a file in `folder`.
+    /// Starts `edge` on `host`; what it prints goes to files in `folder` too.
     pub fn start(lab: &Lab, host: Host, folder: &Path, arguments: &[&str]) -> Self {
         let log = folder.join(format!("{}.log", host.0));
         let mut command = lab.command(host, program());
@@ -50,8 +50,11 @@ impl Role {
         let mut child = lab.spawn(&mut command).unwrap();
         let events = Arc::new(Mutex::new(Vec::new()));
         let (lines, kept) = (BufReader::new(child.stdout.take().unwrap()).lines(), Arc::clone(&events));
+        let mut file = File::create(folder.join(format!("{}.events", host.0))).unwrap();
         std::thread::spawn(move || {
-            for event in lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()) {
+            for line in lines.map_while(Result::ok) {
+                writeln!(file, "{line}").unwrap();
+                let Ok(event) = serde_json::from_str(&line) else { continue };
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() < EVENTS_MAX {
                     kept.push(event);
@@ -91,15 +94,22 @@ impl Role {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for the end; it must be a good one.
-    pub fn finish(&mut self, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Waits for the end; tells what was bad about it.
+    pub fn finish(&mut self, until: Instant) -> Result<(), String> {
         while self.lives() {
-            assert!(Instant::now() < until, "host {} does not end\n{}", self.host.0, self.last_words());
+            if Instant::now() >= until {
+                return Err(format!("host {} does not end\n{}", self.host.0, self.last_words()));
+            }
             std::thread::sleep(TICK);
         }
         let status = self.child.wait().unwrap();
-        assert!(status.success(), "host {}: {status}\n{}", self.host.0, self.last_words());
+        if status.success() { Ok(()) } else { Err(format!("host {}: {status}\n{}", self.host.0, self.last_words())) }
+    }
+
+    /// How many events of a kind there were.
+    pub fn count(&self, kind: &str) -> usize {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().filter(|event| event["event"] == kind).count()
     }
 
     fn last_words(&self) -> String {
@@ -107,12 +117,13 @@ impl Role {
     }
 }
 
-/// Reads a viewer's trace.
+/// Reads a viewer's trace; a line that was cut by a kill is no picture.
 pub fn trace(path: &Path) -> Vec<Shown> {
     let text = std::fs::read_to_string(path).unwrap();
     let shown = |line: &str| {
-        let mut fields = line.split(' ').map(|field| field.parse().unwrap());
-        Shown { frame: fields.next().unwrap(), captured_us: fields.next().unwrap(), decoded_us: fields.next().unwrap() }
+        let fields: Vec<u64> = line.split(' ').filter_map(|field| field.parse().ok()).collect();
+        let &[frame, captured_us, decoded_us, _, _] = &fields[..] else { return None };
+        Some(Shown { frame, captured_us, decoded_us })
     };
-    text.lines().map(shown).collect()
+    text.lines().filter_map(shown).collect()
 }
