@@ -5,9 +5,11 @@ mod alloc;
 mod codec;
 mod fanout;
 mod loss;
+mod mesh;
 mod mls;
 mod net;
 mod relay;
+mod streams;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,13 +23,15 @@ static ALLOCATOR: alloc::Counting = alloc::Counting;
 type Bench = fn() -> Value;
 
 /// Every benchmark by name.
-const ALL: [(&str, Bench); 6] = [
+const ALL: [(&str, Bench); 8] = [
     ("relay", relay::run),
     ("mls", mls::run),
     ("net", net::run),
     ("codec", codec::run),
     ("loss", loss::run),
     ("fanout", fanout::run),
+    ("mesh", mesh::run),
+    ("streams", streams::run),
 ];
 
 fn main() -> ExitCode {
