@@ -24,7 +24,8 @@ pub struct Settings {
     pub hosts: usize,
     /// Every link between two hosts, in each direction.
     pub model: Model,
-    /// Seed of loss and jitter. The emulator is reproducible as far as the programs and the kernel are, which is not far.
+    /// Seed of loss and jitter. What programs send when is up to them and the kernel, so that equal seeds do not give
+    /// equal runs.
     pub seed: u64,
     /// Largest IP packet, in bytes.
     pub mtu: u16,
