@@ -6,6 +6,7 @@
 #   make build   the edge command, in $(TARGET)/release/edge
 #   make bench   tables of figures, and bench/results/*.json
 #   make fuzz    every decoder against mutated input                (FUZZ_SECONDS=60 for each target)
+#   make lab     the mesh on twenty hosts in network namespaces     (as root; EDGE_NETLAB_LOGS=folder keeps what they said)
 #   make setup   only install what the machine lacks
 #   make clean   remove what was built
 
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup setup-check build demo check fmt clippy doc tidy layers deny test nextest doctest fuzz-smoke bench fuzz clean
+.PHONY: setup setup-check build demo check fmt clippy doc tidy layers deny test nextest doctest fuzz-smoke bench fuzz lab clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_FLAGS := --release --locked
@@ -75,6 +76,9 @@ bench: setup
 
 fuzz: setup
 	cargo run $(CARGO_FLAGS) --package edge-fuzz -- --seconds $(FUZZ_SECONDS) $(ARGS)
+
+lab: build
+	EDGE_NETLAB=1 cargo test $(CARGO_FLAGS) --package edge-netlab
 
 clean:
 	cargo clean

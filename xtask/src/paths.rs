@@ -6,7 +6,7 @@ use crate::scan::Comment;
 use crate::violation::{Kind, Violation};
 
 /// Folders whose files are named from the root.
-const FOLDERS: &[&str] = &["bench/", "conformance/", "crates/", "docs/", "fuzz/", "xtask/"];
+const FOLDERS: &[&str] = &["bench/", "conformance/", "crates/", "docs/", "fuzz/", "netlab/", "xtask/"];
 /// Endings of files that are tracked; what is written at run time ends otherwise or lives elsewhere.
 const ENDINGS: &[&str] = &[".md", ".rs", ".toml", ".sh"];
 

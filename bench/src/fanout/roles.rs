@@ -18,7 +18,7 @@ use edge_node::ticket::{Ticket, own_hops};
 use edge_node::uplink::{Gauge, Handler, Layers, Parents, Taken, Uplink};
 use edge_node::{Error, clock};
 use edge_wire::chunk::{CodecId, Header, InnerSealed};
-use edge_wire::control::Message;
+use edge_wire::control::{Message, Role};
 use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::Hint;
@@ -178,13 +178,14 @@ async fn view(ticket: Ticket, addr: IpAddr, watched: Arc<Watched>) -> Outcome<()
         hops: ticket.hops,
         layers: Layers::Pinned(Policy::UNCAPPED),
         opens: Opens::OuterOnly,
+        role: Role::Leaf,
         mesh: None,
         gauge: Gauge::default(),
     };
-    let (_outgoing, requests) = mpsc::channel(1);
+    let (_outgoing, mut requests) = mpsc::channel(1);
     let (_stop, shutdown) = watch::channel(false);
     let mut viewer = Viewer { watched, has_media: false };
-    Ok(uplink.run(&mut viewer, requests, shutdown).await?)
+    Ok(uplink.run(&mut viewer, &mut requests, shutdown).await?)
 }
 
 struct Viewer {

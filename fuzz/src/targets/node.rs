@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
+use edge_alm::path::Descriptions;
 use edge_crypto::Secret;
 use edge_crypto::hash::sha256;
 use edge_crypto::random::Seeded;
@@ -120,6 +121,7 @@ fn replies() -> Vec<Vec<u8>> {
         spatial_layers: 3,
         temporal_layers: 3,
         audio_channels: 1,
+        descriptions: Descriptions::Two,
     };
     let welcome = Reply::Welcome {
         epoch: Epoch(4),
