@@ -144,6 +144,11 @@ impl<K: Copy + Ord> Spreader<K> {
         by_rank.filter_map(|(rank, key)| self.item(key).filter(|item| item.rank == *rank)).collect()
     }
 
+    /// Keys of the claims up to this rank, the oldest first.
+    pub fn older_than(&self, rank: u64) -> impl Iterator<Item = K> {
+        self.by_rank.iter().take_while(move |(held, _)| *held <= rank).map(|(_, key)| *key)
+    }
+
     /// What is held of a key.
     pub fn item(&self, key: &K) -> Option<Item<K>> {
         self.items.get(key).map(|held| Item { key: *key, rank: held.rank, digest: held.digest })

@@ -215,7 +215,7 @@ fn those_that_refuse_are_asked_again_later_and_others_meanwhile() {
     assert!(waits.len() <= 6 && waits.iter().all(|wait_ms| *wait_ms >= 250), "{waits:?}");
     assert!(waits.last() > waits.first(), "{waits:?}");
     lab.parent(1).refuses = None;
-    lab.run(8_000);
+    lab.run(12_000);
     assert_eq!(lab.mesh.state().links.len(), 2);
 }
 

@@ -64,7 +64,7 @@ fn the_newest_offer_of_a_peer_counts_even_if_it_looks_worse() {
 }
 
 #[test]
-fn depth_then_round_trip_then_room() {
+fn delay_from_the_source_then_room() {
     let offers = [offer(&[9, 1]), offer(&[2]), offer(&[3])];
     let of = |rtts: [Option<u32>; 3]| {
         let zipped = offers.iter().zip(rtts);
@@ -73,7 +73,19 @@ fn depth_then_round_trip_then_room() {
         plan(&all, &request(1_000)).unwrap().primary.offer.peer
     };
     assert_eq!(of([Some(1), Some(95), Some(30)]), fp(3));
-    assert_eq!(of([Some(1), Some(95), None]), fp(2), "an unknown round trip is the longest, and no exclusion");
+    assert_eq!(
+        of([Some(1), Some(95), None]),
+        fp(1),
+        "one peer more on the way is less than a round trip across the world"
+    );
+    assert_eq!(of([None, Some(95), None]), fp(2), "an unknown round trip is a long one, and no exclusion");
+    let announced = |hops: &[u8], delay_ms| Offer { delay_ms: Some(delay_ms), ..offer(hops) };
+    assert_eq!(best(&[announced(&[9, 1], 40), announced(&[2], 55), announced(&[3], 300)]), Some(fp(1)));
+    assert_eq!(
+        best(&[announced(&[8, 9, 1], 0), announced(&[2], 19)]),
+        Some(fp(2)),
+        "each peer on a way takes its time"
+    );
     let mut roomy = offer(&[3]);
     roomy.subscribers_max = 60;
     assert_eq!(best(&[offer(&[1]), offer(&[2]), roomy]), Some(fp(3)));

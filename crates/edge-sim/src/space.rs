@@ -89,22 +89,34 @@ fn place(cities: &[(f64, f64)], shape: Shape, rng: &mut Rng) -> Place {
     Place { x: x + radius * angle.cos(), y: y + radius * angle.sin(), height: height as f64, city }
 }
 
-/// A tree under the publisher: for each peer its parent and its delay as the sum of the round trips on the way.
+/// A tree under the publisher: for each peer its parent, and its delay as the sum of the round trips on the way.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// Parent of each peer; none for the publisher and for peers that found no room.
     pub parents: Vec<Option<Index>>,
     /// Sum of round trips from the publisher, in µs.
     pub delay_us: Vec<u64>,
+    /// Links from the publisher.
+    pub depth: Vec<usize>,
+}
+
+/// What a tree has to keep, and what its links cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// What each link costs beside its round trip, in µs of round trip.
+    pub hop_us: u64,
+    /// Most links from the publisher.
+    pub depth_max: usize,
 }
 
 /// The best tree that the slots of the peers allow, built with the knowledge of everything: peers are added in the
-/// order of the delay that they get, each at the parent that gives it the least delay, and peers that can feed others
-/// go first. Finding the true optimum is NP-hard; this greedy rule is the usual reference. It has a slot for each child
-/// and keeps no standby, so it is somewhat better than any tree that a healing mesh can hold.
-pub fn best_tree(space: &Space, slots: &[u32], alive: &[bool]) -> Tree {
+/// order of what the way to them costs, each at the parent over which it costs least, and peers that can feed others go
+/// first. Finding the true optimum is NP-hard; this greedy rule is the usual reference. It keeps what real trees keep: a
+/// slot of the offered uplink for each child, the cost of each link, the depth. Standbys take what it leaves over,
+/// wherever that is, so it is feasible as long as enough is left.
+pub fn best_tree(space: &Space, slots: &[u32], alive: &[bool], terms: Terms) -> Tree {
     let peers = space.peers();
-    let mut greedy = Greedy::new(space, slots, peers);
+    let mut greedy = Greedy::new(space, slots, terms);
     let is_alive = |peer: usize| alive.get(peer).copied().unwrap_or(false);
     let feeds = |peer: usize| slots.get(peer).is_some_and(|slots| *slots > 0);
     greedy.grow((1..peers).filter(|&peer| is_alive(peer) && feeds(peer)).collect());
@@ -114,60 +126,64 @@ pub fn best_tree(space: &Space, slots: &[u32], alive: &[bool]) -> Tree {
 
 struct Greedy<'a> {
     space: &'a Space,
+    terms: Terms,
     free: Vec<u32>,
     members: Vec<Index>,
     tree: Tree,
 }
 
+/// What a way costs, and over whom it leads.
+type Over = (u64, Index);
+
 impl<'a> Greedy<'a> {
-    fn new(space: &'a Space, slots: &[u32], peers: usize) -> Self {
-        let tree = Tree { parents: vec![None; peers], delay_us: vec![0; peers] };
-        Self { space, free: slots.to_vec(), members: vec![0], tree }
+    fn new(space: &'a Space, slots: &[u32], terms: Terms) -> Self {
+        let peers = space.peers();
+        let tree = Tree { parents: vec![None; peers], delay_us: vec![0; peers], depth: vec![0; peers] };
+        Self { space, terms, free: slots.to_vec(), members: vec![0], tree }
     }
 
     /// Adds `waiting`, nearest first.
     fn grow(&mut self, waiting: Vec<usize>) {
-        let mut waiting: Vec<(Index, Option<(u64, Index)>)> =
+        let mut waiting: Vec<(Index, Option<Over>)> =
             waiting.into_iter().map(|peer| (peer as Index, self.best_parent(peer as Index))).collect();
         while let Some(at) = nearest(&waiting) {
-            let (peer, Some((delay, parent))) = waiting.swap_remove(at) else { break };
-            self.attach(peer, parent, delay);
-            let full = self.free_slots(parent) == 0;
+            let (peer, Some((_, parent))) = waiting.swap_remove(at) else { break };
+            self.attach(peer, parent);
+            let full = !self.is_open(parent);
             for (other, best) in &mut waiting {
                 if full && best.is_some_and(|(_, at)| at == parent) {
                     *best = self.best_parent(*other);
-                } else if self.free_slots(peer) > 0 {
-                    let through = (delay.saturating_add(self.space.rtt_us(peer, *other)), peer);
-                    *best = Some(best.map_or(through, |best| best.min(through)));
+                } else if self.is_open(peer) {
+                    let over = self.over(peer, *other);
+                    *best = Some(best.map_or(over, |best| best.min(over)));
                 }
             }
         }
     }
 
-    fn attach(&mut self, peer: Index, parent: Index, delay: u64) {
-        if let Some(free) = self.free.get_mut(parent as usize) {
-            *free = free.saturating_sub(1);
-        }
-        if let (Some(to), Some(at)) =
-            (self.tree.parents.get_mut(peer as usize), self.tree.delay_us.get_mut(peer as usize))
-        {
-            *to = Some(parent);
-            *at = delay;
-        }
+    fn attach(&mut self, peer: Index, parent: Index) {
+        let (at, above) = (peer as usize, parent as usize);
+        self.free[above] -= 1;
+        self.tree.parents[at] = Some(parent);
+        self.tree.delay_us[at] = self.tree.delay_us[above] + self.space.rtt_us(parent, peer);
+        self.tree.depth[at] = self.tree.depth[above] + 1;
         self.members.push(peer);
     }
 
-    fn best_parent(&self, peer: Index) -> Option<(u64, Index)> {
-        let open = self.members.iter().filter(|&&member| self.free_slots(member) > 0);
-        let through = |member: Index| {
-            let delay = self.tree.delay_us.get(member as usize).copied().unwrap_or(0);
-            (delay.saturating_add(self.space.rtt_us(member, peer)), member)
-        };
-        open.map(|&member| through(member)).min()
+    fn best_parent(&self, peer: Index) -> Option<Over> {
+        let open = self.members.iter().filter(|&&member| self.is_open(member));
+        open.map(|&member| self.over(member, peer)).min()
     }
 
-    fn free_slots(&self, peer: Index) -> u32 {
-        self.free.get(peer as usize).copied().unwrap_or(0)
+    fn over(&self, parent: Index, peer: Index) -> Over {
+        let above = parent as usize;
+        let hops_us = (self.tree.depth[above] as u64 + 1) * self.terms.hop_us;
+        (self.tree.delay_us[above] + self.space.rtt_us(parent, peer) + hops_us, parent)
+    }
+
+    /// Whether a member takes another child.
+    fn is_open(&self, member: Index) -> bool {
+        self.free[member as usize] > 0 && self.tree.depth[member as usize] < self.terms.depth_max
     }
 }
 
@@ -197,19 +213,20 @@ mod tests {
     fn the_best_tree_reaches_all_within_the_slots() {
         let space = Space::new(200, Shape::default(), 5);
         let slots: Vec<u32> = (0..200).map(|peer| if peer % 3 == 0 { 4 } else { 0 }).collect();
-        let tree = best_tree(&space, &slots, &[true; 200]);
+        let tree = best_tree(&space, &slots, &[true; 200], Terms { hop_us: 20_000, depth_max: 5 });
         assert!(tree.parents[1..].iter().all(Option::is_some));
         for peer in 0..200u32 {
             let children = tree.parents.iter().filter(|parent| **parent == Some(peer)).count();
             assert!(children <= slots[peer as usize] as usize);
         }
+        assert!(tree.depth.iter().all(|depth| *depth <= 5));
         assert!((1..200).all(|peer| tree.delay_us[peer as usize] >= space.rtt_us(0, peer)));
     }
 
     #[test]
     fn peers_beyond_all_slots_stay_out() {
         let space = Space::new(5, Shape::default(), 5);
-        let tree = best_tree(&space, &[2, 0, 0, 0, 0], &[true; 5]);
+        let tree = best_tree(&space, &[2, 0, 0, 0, 0], &[true; 5], Terms { hop_us: 0, depth_max: 3 });
         assert_eq!(tree.parents.iter().flatten().count(), 2);
     }
 }

@@ -6,6 +6,7 @@ use edge_wire::layer::Policy;
 use super::conduct::Charge;
 use super::link::Link;
 use super::machine::Mesh;
+use super::turn::IMPROVE_MS_MIN;
 use super::{ACTIVE_MAX, Action, DropWhy, EVIDENCE_MAX, Evidence, Misdeed, Opens, Role, SwitchWhy};
 
 /// How long a former primary goes on sending everything, in ms, unless the new one sends upper layers earlier.
@@ -23,6 +24,9 @@ const UNSTEADY_MIN: usize = 2;
 /// How long the primary's faltering is remembered, in ms.
 const UNSTEADY_MS: u64 = 30_000;
 
+/// How long a new primary that was not chosen for its way is looked beyond more often, in ms.
+const SETTLING_MS: u64 = 20_000;
+
 impl Mesh {
     /// Subscribes to a peer, if there is a place.
     pub(super) fn ask(&mut self, peer: Fingerprint, policy: Policy) {
@@ -31,7 +35,9 @@ impl Mesh {
         if self.links.len() >= ACTIVE_MAX || self.link(&peer).is_some() {
             return;
         }
-        self.links.push(Link::new(self.now_ms, peer, place, policy));
+        let mut link = Link::new(self.now_ms, peer, place, policy);
+        link.announced_ms = self.table.announced_ms(&peer);
+        self.links.push(link);
         self.push(Action::Subscribe { peer, policy });
     }
 
@@ -39,6 +45,9 @@ impl Mesh {
     pub(super) fn promote(&mut self, peer: Fingerprint, former: Option<Fingerprint>, why: SwitchWhy) {
         let now_ms = self.now_ms;
         let handover_ms = if why == SwitchWhy::Better { HANDOVER_MS } else { 0 };
+        if let Some(former) = former.filter(|_| why == SwitchWhy::Better) {
+            self.table.left(now_ms, &former);
+        }
         for link in &mut self.links {
             link.ahead_ms = None;
             if link.role == Role::Primary {
@@ -48,6 +57,7 @@ impl Mesh {
         }
         if let Some(link) = self.link_mut(&peer) {
             link.role = Role::Primary;
+            link.is_trial = false;
             link.demote_ms = None;
         }
         self.layers.switched(now_ms);
@@ -109,7 +119,7 @@ impl Mesh {
         let standbys = self.links.iter().filter(|link| link.role == Role::Standby && link.is_usable());
         let key = |link: &&Link| {
             let is_dead = link.heard_ms.is_none() || link.is_silent(self.now_ms);
-            (is_dead, link.conduct.slow_ms() > 0, link.cost().unwrap_or(u64::MAX), link.place)
+            (is_dead, link.conduct.slow_ms() > 0, link.cost().unwrap_or(u32::MAX), link.place)
         };
         standbys.min_by_key(key).map(|link| link.peer)
     }
@@ -144,7 +154,7 @@ impl Mesh {
         for link in self.links.iter_mut().filter(|link| link.granted_ms().is_some()) {
             let policy = match link.role {
                 Role::Primary => primary,
-                Role::Standby if link.demote_ms.is_some_and(|at_ms| at_ms > self.now_ms) => continue,
+                Role::Standby if link.is_trial || link.demote_ms.is_some_and(|at_ms| at_ms > self.now_ms) => continue,
                 Role::Standby => standby,
             };
             if link.policy != policy {
@@ -168,16 +178,27 @@ impl Mesh {
     fn count_switch(&mut self, why: SwitchWhy) {
         self.counters.switches += u64::from(self.timers.had_primary);
         match why {
-            SwitchWhy::First => {}
+            SwitchWhy::First => self.settle_anew(),
             SwitchWhy::Better => {
                 self.counters.voluntary += 1;
-                self.timers.voluntary_ms = Some(self.now_ms);
+                self.timers.voluntary_ms.rotate_right(1);
+                self.timers.voluntary_ms[0] = Some(self.now_ms);
+                self.timers.improve_wait_ms = IMPROVE_MS_MIN;
+                self.timers.improve_ms = self.now_ms.saturating_add(IMPROVE_MS_MIN);
             }
             SwitchWhy::Lost | SwitchWhy::Silent | SwitchWhy::Slow | SwitchWhy::Wayless | SwitchWhy::Misdeed => {
                 self.counters.heals += 1;
                 self.hiccup();
+                self.settle_anew();
             }
         }
+    }
+
+    /// A primary that was not chosen for its way: for a while a better one is looked for more often.
+    fn settle_anew(&mut self) {
+        self.timers.settling_ms = self.now_ms.saturating_add(SETTLING_MS);
+        self.timers.improve_wait_ms = IMPROVE_MS_MIN;
+        self.timers.improve_ms = self.now_ms.saturating_add(IMPROVE_MS_MIN);
     }
 
     /// Removes a parent; whether it was the primary.

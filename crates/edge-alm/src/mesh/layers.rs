@@ -8,6 +8,8 @@ use super::{Arrival, Media, Why};
 pub(super) const WINDOW_MS: u64 = 500;
 /// Chunks that are this much older than they have to be, in ms, stand in a queue.
 const QUEUED_MS: u64 = 150;
+/// Chunks that are this much older than they have to be, in ms, are worth another parent to compare with.
+const LATE_MS: u64 = 300;
 /// How long a queue explains missing layers, in ms: a relay gives up layers for a child whose chunks wait.
 const QUEUE_MS: u64 = 2_000;
 /// Windows in a row with missing layers that count although nothing shows how long chunks waited.
@@ -105,6 +107,11 @@ impl Layers {
         self.last = Step::None;
         self.changed_ms = now_ms;
         self.grace_until_ms = now_ms.saturating_add(GRACE_MS);
+    }
+
+    /// Whether chunks come so late that every parent's way may be at fault.
+    pub(super) fn is_late(&self) -> bool {
+        self.excess_ms >= LATE_MS
     }
 
     pub(super) fn wanted(&self) -> Policy {

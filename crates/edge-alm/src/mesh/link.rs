@@ -5,11 +5,9 @@ use edge_wire::layer::Policy;
 
 use super::conduct::Conduct;
 use super::pace::Pace;
-use super::plan::{Overlap, overlap};
+use super::plan::{Overlap, overlap, passed_ms};
 use super::{Key, LinkView, Media, Role};
 
-/// What one more hop counts for beside its round trip, in ms.
-const HOP_MS: u64 = 20;
 /// A parent that never sent a kind of chunk owes it from this time on after it granted the subscription, in ms: it may
 /// have had to wait for a key frame.
 const OWES_AFTER_MS: u64 = 2_500;
@@ -33,6 +31,8 @@ pub(super) struct Link {
     pub(super) policy: Policy,
     pub(super) chain: Vec<Fingerprint>,
     pub(super) rtt_ms: Option<u32>,
+    /// Delay from the source to it, as it announced.
+    pub(super) announced_ms: Option<u32>,
     pub(super) pace: Pace,
     pub(super) conduct: Conduct,
     pub(super) heard_ms: Option<u64>,
@@ -42,6 +42,8 @@ pub(super) struct Link {
     pub(super) ahead_ms: Option<u64>,
     /// When a former primary is to send the base only.
     pub(super) demote_ms: Option<u64>,
+    /// Asked for everything, to see whether it is the better primary.
+    pub(super) is_trial: bool,
     /// When slowness was put on record last.
     pub(super) delay_told_ms: Option<u64>,
     first_ms: [Option<u64>; 2],
@@ -59,12 +61,14 @@ impl Link {
             policy,
             chain: Vec::new(),
             rtt_ms: None,
+            announced_ms: None,
             pace: Pace::new(),
             conduct: Conduct::new(now_ms),
             heard_ms: None,
             high: None,
             ahead_ms: None,
             demote_ms: None,
+            is_trial: false,
             delay_told_ms: None,
             first_ms: [None; 2],
             outage_ms: (0, 0),
@@ -116,9 +120,9 @@ impl Link {
         !is_out && first_ms >= first.unwrap_or(granted_ms.saturating_add(OWES_AFTER_MS))
     }
 
-    /// What its way costs, in ms; `None` as long as the round trip is not known.
-    pub(super) fn cost(&self) -> Option<u64> {
-        self.rtt_ms.map(|rtt_ms| cost(self.chain.len(), rtt_ms))
+    /// Delay from the source over it to here, in ms; `None` as long as the round trip is not known.
+    pub(super) fn cost(&self) -> Option<u32> {
+        self.rtt_ms.map(|rtt_ms| passed_ms(self.announced_ms, self.chain.len(), rtt_ms))
     }
 
     pub(super) fn overlap(&self, chain: &[Fingerprint]) -> Overlap {
@@ -136,11 +140,6 @@ impl Link {
             silence_ms: self.pace.silence_ms(),
         }
     }
-}
-
-/// What a way of this depth costs, in ms.
-pub(super) fn cost(depth: usize, rtt_ms: u32) -> u64 {
-    (depth as u64).saturating_mul(HOP_MS).saturating_add(u64::from(rtt_ms))
 }
 
 fn index(media: Media) -> usize {

@@ -19,6 +19,10 @@ use super::{
 const ACTIONS_MAX: usize = 256;
 /// A link that breaks earlier than this, in ms, counts as another refusal in a row.
 const PROVED_MS: u64 = 10_000;
+/// How long a peer whose link broke is left alone at least, in ms.
+const LOST_REST_MS: u64 = 1_000;
+/// Changes for a better parent that are remembered.
+pub(super) const VOLUNTARY_MAX: usize = 3;
 /// Pairs of parents in dispute at most.
 const DISPUTES_MAX: usize = 8;
 /// Times of hiccups that are remembered.
@@ -76,7 +80,12 @@ pub(super) struct Timers {
     pub(super) rotate_ms: u64,
     pub(super) rotate_wait_ms: u64,
     pub(super) switched_ms: u64,
-    pub(super) voluntary_ms: Option<u64>,
+    /// Wait after the next look.
+    pub(super) improve_wait_ms: u64,
+    /// Until when a better parent is looked for more often.
+    pub(super) settling_ms: u64,
+    /// Latest changes for a better one, the newest first.
+    pub(super) voluntary_ms: [Option<u64>; VOLUNTARY_MAX],
     /// Since when there have been more standbys than needed.
     pub(super) surplus_ms: Option<u64>,
     pub(super) is_stranded: bool,
@@ -103,7 +112,9 @@ impl Mesh {
             rotate_ms: now_ms,
             rotate_wait_ms: 0,
             switched_ms: now_ms,
-            voluntary_ms: None,
+            improve_wait_ms: super::turn::IMPROVE_MS_MIN,
+            settling_ms: now_ms,
+            voluntary_ms: [None; VOLUNTARY_MAX],
             surplus_ms: None,
             is_stranded: false,
             had_primary: false,
@@ -153,7 +164,13 @@ impl Mesh {
         if peer == self.config.own || offer.chain.len() > edge_wire::control::MAX_CHAIN {
             return;
         }
-        if self.table.offer(told_by, offer) && self.link(&peer).is_none() {
+        let is_new = self.table.offer(told_by, offer);
+        if is_new
+            && let announced_ms = self.table.announced_ms(&peer)
+            && let Some(link) = self.link_mut(&peer)
+        {
+            link.announced_ms = announced_ms;
+        } else if is_new {
             // Somebody new is worth a look at once, whatever earlier attempts came to.
             self.timers.backoff_ms = 0;
             self.timers.parent_ms = self.timers.parent_ms.min(self.now_ms);
@@ -204,7 +221,7 @@ impl Mesh {
             if link.granted_ms().is_some_and(|at_ms| self.now_ms.saturating_sub(at_ms) >= PROVED_MS) {
                 self.table.proved(&peer);
             }
-            self.table.refused(self.now_ms, &peer, 0);
+            self.table.refused(self.now_ms, &peer, LOST_REST_MS);
             self.forget(&peer, SwitchWhy::Lost);
         }
     }
@@ -329,6 +346,46 @@ impl Mesh {
         }
     }
 
+    /// The primary, if there is one.
+    pub fn parent(&self) -> Option<Fingerprint> {
+        self.primary().map(|link| link.peer)
+    }
+
+    /// How long chunks take from the publisher to here, in ms, as far as the primary's offer and the round trip to it
+    /// tell; to be announced in the own offer.
+    pub fn delay_ms(&self) -> Option<u32> {
+        self.primary().and_then(Link::cost)
+    }
+
+    /// Up to `count` peers whose round trip is not known and that could be better parents, the most promising first.
+    pub fn unmeasured(&self, count: usize) -> Vec<Fingerprint> {
+        let limit_ms = self.delay_ms().unwrap_or(u32::MAX);
+        self.closest(count, |it| it.rtt_ms.is_none() && plan::delay_ms(it.offer, 0) < limit_ms)
+    }
+
+    /// Up to `count` peers whose next offers matter most: of those whose round trip is known, the ones over which the
+    /// source is nearest.
+    pub fn prospects(&self, count: usize) -> Vec<Fingerprint> {
+        self.closest(count, |it| it.rtt_ms.is_some())
+    }
+
+    fn closest(&self, count: usize, fits: impl Fn(&plan::Candidate<'_>) -> bool) -> Vec<Fingerprint> {
+        let own = &self.config.own;
+        let fits = |it: &plan::Candidate<'_>| fits(it) && plan::is_above(it.offer, own);
+        let candidates = self.table.candidates(self.now_ms).filter(fits);
+        let rank = |it: plan::Candidate<'_>| {
+            let peer = it.offer.peer;
+            (plan::delay_ms(it.offer, it.rtt_ms.unwrap_or(0)), plan::spread(own, &peer, self.config.seed), peer)
+        };
+        let mut ranked: Vec<_> = candidates.map(rank).collect();
+        if count < ranked.len() {
+            ranked.select_nth_unstable(count);
+            ranked.truncate(count);
+        }
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(.., peer)| peer).collect()
+    }
+
     /// How things stand.
     pub fn state(&self) -> Snapshot {
         let primary = self.primary();
@@ -355,7 +412,7 @@ impl Mesh {
     }
 
     fn cold(&self) -> Vec<Fingerprint> {
-        let candidates = self.table.candidates(self.now_ms);
+        let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
         let avoid = self.peers();
         let request = self.request(Policy::BLINKING_DOT, self.primary_chain(), &avoid);
         let plan = plan::plan(&candidates, &request);

@@ -7,15 +7,21 @@ use super::{Offer, PARENT_CHAIN_MAX};
 
 /// Most uplink that counts, in kbit/s, whatever an offer says.
 pub const UPLINK_KBPS_MAX: u32 = 1_000_000;
-/// Round trips within one step of this many ms count as equal.
-pub const RTT_STEP_MS: u32 = 10;
+/// Delays within one step of this many ms count as equal.
+pub const DELAY_STEP_MS: u32 = 5;
+/// What one more peer on the way takes, in ms, beside the way itself: it waits for whole chunks, and serves others first.
+pub const HOP_MS: u32 = 10;
 /// Most backups of a plan.
 pub const BACKUPS_MAX: usize = 2;
 /// Most paths that are planned together.
 pub const PATHS_MAX: usize = 8;
 
-/// Round trips from here on are one bucket, which unknown ones share.
-const RTT_BUCKET_MAX: u32 = 0xffff;
+/// Longest delay that is told apart, in ms.
+const DELAY_MS_MAX: u32 = 60_000;
+/// What a leg between two peers is taken to be, in ms, where nobody says what it is.
+const LEG_MS_ASSUMED: u32 = 20;
+/// The same for a round trip from here: what is known to be nearer comes first.
+const RTT_MS_ASSUMED: u32 = 100;
 
 /// How many independent voices told of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,8 +83,8 @@ pub enum Overlap {
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
 /// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
-/// layers wanted, then those that were told of independently; then depth, round trip, spare capacity in powers of two
-/// and a hash of both peers decide, so that equal receivers spread over equal parents.
+/// layers wanted, then those that were told of independently; then the delay from the source to here ([`delay_ms`]), spare
+/// capacity in powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
     let ranked = rank(candidates, request);
     let primary = first(candidates, &ranked, request, |_| Overlap::None)?;
@@ -132,13 +138,48 @@ pub fn has_room(offer: &Offer, stream_kbps: u32) -> bool {
     offer.subscribers < offer.subscribers_max && spare(offer, stream_kbps) > 0
 }
 
+/// Delay from the source to this peer over the one that offers, in ms: what it announces, half the round trip to it, and
+/// [`HOP_MS`].
+pub fn delay_ms(offer: &Offer, rtt_ms: u32) -> u32 {
+    passed_ms(offer.delay_ms, offer.chain.len(), rtt_ms)
+}
+
+/// The same from what is known of a parent. Nobody is nearer to the source than the peers above it allow, whatever it
+/// announces; without an announcement each of them counts as far as peers usually are.
+pub(super) fn passed_ms(announced_ms: Option<u32>, chain_len: usize, rtt_ms: u32) -> u32 {
+    let hops = u32::try_from(chain_len.saturating_sub(1)).unwrap_or(u32::MAX);
+    let above_ms =
+        announced_ms.unwrap_or(hops.saturating_mul(HOP_MS + LEG_MS_ASSUMED)).max(hops.saturating_mul(HOP_MS));
+    above_ms.saturating_add(rtt_ms / 2).saturating_add(HOP_MS).min(DELAY_MS_MAX)
+}
+
+/// Of those that have room or make it for a nearer child, the one with the least delay below `limit_ms`, equals spread by a hash of both peers. Only
+/// peers whose round trip is known count, however few told of them: whether the delay is true shows on trial.
+pub(super) fn nearest<'a>(
+    candidates: impl Iterator<Item = Candidate<'a>>,
+    request: &Request<'_>,
+    limit_ms: u32,
+) -> Option<Candidate<'a>> {
+    let ranked = candidates.filter_map(|it| {
+        let delay_ms = delay_ms(it.offer, it.rtt_ms?);
+        let fits = delay_ms < limit_ms
+            && (has_room(it.offer, request.stream_kbps) || it.rtt_ms < it.offer.yields_ms)
+            && covers(it.offer, request.policy)
+            && !request.avoid.contains(&it.offer.peer)
+            && is_above(it.offer, &request.own);
+        let rank = (delay_ms / DELAY_STEP_MS, spread(&request.own, &it.offer.peer, request.seed));
+        fits.then_some((rank, it))
+    });
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, it)| it)
+}
+
 /// Children that could still be taken.
 fn spare(offer: &Offer, stream_kbps: u32) -> u32 {
     slots(offer, stream_kbps).saturating_sub(offer.subscribers)
 }
 
 /// Children that it can send this bitrate to.
-pub(super) fn slots(offer: &Offer, stream_kbps: u32) -> u32 {
+fn slots(offer: &Offer, stream_kbps: u32) -> u32 {
     let uplink = offer.uplink_kbps.min(UPLINK_KBPS_MAX);
     uplink.checked_div(stream_kbps).unwrap_or(u32::MAX).min(offer.subscribers_max)
 }
@@ -203,17 +244,14 @@ fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<Ranked> {
 
 fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>) -> u128 {
     let offer = candidate.offer;
-    let covers = offer.layers.max_spatial >= request.policy.max_spatial
-        && offer.layers.max_temporal >= request.policy.max_temporal
-        && offer.layers.max_quality >= request.policy.max_quality;
+    let covers = covers(offer, request.policy);
     let alone = candidate.vouched == Vouched::Once;
-    let bucket = candidate.rtt_ms.map_or(RTT_BUCKET_MAX, |rtt_ms| (rtt_ms / RTT_STEP_MS).min(RTT_BUCKET_MAX));
+    let delay_ms = delay_ms(offer, candidate.rtt_ms.unwrap_or(RTT_MS_ASSUMED));
     let spare_bits = u32::BITS - spare(offer, request.stream_kbps).leading_zeros();
     [
         (1, u64::from(!covers)),
         (1, u64::from(alone)),
-        (8, offer.chain.len() as u64),
-        (16, u64::from(bucket)),
+        (16, u64::from(delay_ms / DELAY_STEP_MS)),
         (8, u64::from(u32::BITS - spare_bits)),
         (64, spread(&request.own, &offer.peer, request.seed)),
     ]
@@ -221,7 +259,13 @@ fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>) -> u128 {
     .fold(0, |rank: u128, (width, value)| (rank << width) | u128::from(value))
 }
 
-fn spread(own: &Fingerprint, peer: &Fingerprint, seed: u64) -> u64 {
+fn covers(offer: &Offer, policy: Policy) -> bool {
+    offer.layers.max_spatial >= policy.max_spatial
+        && offer.layers.max_temporal >= policy.max_temporal
+        && offer.layers.max_quality >= policy.max_quality
+}
+
+pub(super) fn spread(own: &Fingerprint, peer: &Fingerprint, seed: u64) -> u64 {
     mix(mix(head(own) ^ seed) ^ head(peer))
 }
 

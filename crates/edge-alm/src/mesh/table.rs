@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use edge_wire::id::Fingerprint;
 
-use super::plan::{Candidate, Vouched, is_above, mix, slots};
+use super::plan::{Candidate, Vouched, has_room, is_above, mix};
 use super::{BANS_MAX, Ban, OFFERS_MAX, Offer, Origin};
 
 /// Least time before a peer that refused is asked again, in ms; doubled for each further refusal.
@@ -15,6 +15,10 @@ pub(super) const RETRY_MS_MAX: u64 = 4_000;
 pub(super) const BAN_MS: u64 = 600_000;
 /// Longest ban, in ms.
 const BAN_MS_MAX: u64 = 24 * 3_600_000;
+/// How long a peer that was tried for its way is not tried again, in ms.
+const TRIAL_AGAIN_MS: u64 = 20_000;
+/// The same for one that was left for a better one.
+const RETURN_MS: u64 = 60_000;
 /// Voices remembered for one offer.
 const ORIGINS_MAX: usize = 4;
 
@@ -25,6 +29,10 @@ struct Known {
     rtt_ms: Option<u32>,
     refusals: u32,
     retry_ms: u64,
+    /// Not to be tried for its way before this time.
+    trial_ms: u64,
+    /// No way back to it before this time.
+    return_ms: u64,
 }
 
 #[derive(Debug)]
@@ -60,7 +68,8 @@ impl Table {
             return is_newer;
         }
         let peer = offer.peer;
-        let known = Known { offer, origins: vec![told_by], rtt_ms: None, refusals: 0, retry_ms: 0 };
+        let known =
+            Known { offer, origins: vec![told_by], rtt_ms: None, refusals: 0, retry_ms: 0, trial_ms: 0, return_ms: 0 };
         self.known.insert(peer, known);
         if self.known.len() > OFFERS_MAX
             && let Some(worst) = self.worst()
@@ -103,6 +112,7 @@ impl Table {
             let doubled_ms = RETRY_MS_MIN.saturating_mul(1 << known.refusals.min(8)).min(RETRY_MS_MAX);
             let wait_ms = doubled_ms.max(least_ms);
             known.refusals = known.refusals.saturating_add(1);
+            known.trial_ms = known.trial_ms.max(now_ms.saturating_add(TRIAL_AGAIN_MS));
             known.retry_ms = now_ms.saturating_add(wait_ms).saturating_add(jitter % (wait_ms / 2 + 1));
         }
     }
@@ -135,10 +145,45 @@ impl Table {
     }
 
     /// Those that may be asked now, for the planner to rank.
-    pub(super) fn candidates(&self, now_ms: u64) -> Vec<Candidate<'_>> {
-        let is_due = |known: &&Known| known.retry_ms <= now_ms && !self.is_banned(now_ms, &known.offer.peer);
-        let candidate = |known| Candidate { vouched: vouched(known), offer: &known.offer, rtt_ms: known.rtt_ms };
-        self.known.values().filter(is_due).map(candidate).collect()
+    pub(super) fn candidates(&self, now_ms: u64) -> impl Iterator<Item = Candidate<'_>> {
+        self.due(now_ms).map(candidate)
+    }
+
+    /// Those among them that were not tried lately for a better way.
+    pub(super) fn untried(&self, now_ms: u64) -> impl Iterator<Item = Candidate<'_>> {
+        self.due(now_ms).filter(move |known| known.trial_ms <= now_ms).map(candidate)
+    }
+
+    fn due(&self, now_ms: u64) -> impl Iterator<Item = &Known> {
+        let is_due = move |known: &&Known| known.retry_ms <= now_ms && !self.is_banned(now_ms, &known.offer.peer);
+        self.known.values().filter(is_due)
+    }
+
+    /// A peer is tried for its way.
+    pub(super) fn tried(&mut self, now_ms: u64, peer: &Fingerprint) {
+        self.no_trial(peer, now_ms.saturating_add(TRIAL_AGAIN_MS));
+    }
+
+    /// A peer was left for a better one: there is no way back for a while, lest two take turns.
+    pub(super) fn left(&mut self, now_ms: u64, peer: &Fingerprint) {
+        self.no_trial(peer, now_ms.saturating_add(RETURN_MS));
+        if let Some(known) = self.known.get_mut(peer) {
+            known.return_ms = now_ms.saturating_add(RETURN_MS);
+        }
+    }
+
+    /// Whether a peer was left for a better one only lately.
+    pub(super) fn was_left(&self, now_ms: u64, peer: &Fingerprint) -> bool {
+        self.known.get(peer).is_some_and(|known| known.return_ms > now_ms)
+    }
+
+    /// Delay from the source that a peer announces.
+    pub(super) fn announced_ms(&self, peer: &Fingerprint) -> Option<u32> {
+        self.known.get(peer)?.offer.delay_ms
+    }
+
+    fn no_trial(&mut self, peer: &Fingerprint, until_ms: u64) {
+        self.known.get_mut(peer).into_iter().for_each(|known| known.trial_ms = until_ms);
     }
 
     /// Whether anybody is left above `own` who may be asked sooner or later.
@@ -146,9 +191,9 @@ impl Table {
         self.known.values().any(|known| is_above(&known.offer, own) && !self.is_banned(now_ms, &known.offer.peer))
     }
 
-    /// Whether a peer could send this bitrate to every child that it has, by its latest offer.
-    pub(super) fn carries_all(&self, peer: &Fingerprint, stream_kbps: u32) -> bool {
-        self.known.get(peer).is_none_or(|known| known.offer.subscribers <= slots(&known.offer, stream_kbps))
+    /// Whether a peer has room for one more child at this bitrate, by its latest offer.
+    pub(super) fn has_room(&self, peer: &Fingerprint, stream_kbps: u32) -> bool {
+        self.known.get(peer).is_some_and(|known| has_room(&known.offer, stream_kbps))
     }
 
     /// A number that looks random and follows from the seed.
@@ -170,6 +215,10 @@ impl Table {
         let theirs = self.known.values().filter(|known| sole_voice(known) == loudest);
         theirs.max_by_key(|known| badness(known)).map(|known| known.offer.peer)
     }
+}
+
+fn candidate(known: &Known) -> Candidate<'_> {
+    Candidate { vouched: vouched(known), offer: &known.offer, rtt_ms: known.rtt_ms }
 }
 
 fn vouched(known: &Known) -> Vouched {

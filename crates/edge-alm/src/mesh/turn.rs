@@ -5,9 +5,9 @@ use edge_wire::layer::Policy;
 
 use super::conduct::{Charge, SPAN_MS};
 use super::layers::Moved;
-use super::link::{Link, Stage, cost};
-use super::machine::Mesh;
-use super::plan::{self, Candidate, Overlap};
+use super::link::{Link, Stage};
+use super::machine::{Mesh, VOLUNTARY_MAX};
+use super::plan::{self, Overlap};
 use super::table::{RETRY_MS_MAX, RETRY_MS_MIN};
 use super::{ACTIVE_MAX, Action, DropWhy, Misdeed, Opens, Role, SwitchWhy};
 
@@ -43,13 +43,14 @@ const SLOW_MS_STANDBY: u64 = 1_500;
 const DELAY_TOLD_MS: u64 = 10_000;
 /// Least time with a primary before it is changed for a better one, in ms.
 const DWELL_MS: u64 = 2_000;
-/// Least time between two changes for a better one, in ms.
+/// Time in which there is at most one change for a better one, in ms; while settling, as many as are remembered.
 const VOLUNTARY_MS: u64 = 60_000;
-/// A better way costs at most this many of ten parts.
-const BETTER_TENTHS: u64 = 8;
-/// Time between two looks for something better, in ms, and the jitter on top.
-const IMPROVE_MS: u64 = 10_000;
-const IMPROVE_JITTER_MS: u64 = 2_000;
+/// A better way takes at most this many of ten parts of the delay, and is this many ms shorter.
+const BETTER_TENTHS: u32 = 9;
+const BETTER_MS: u32 = 4;
+/// Time between two looks for something better, in ms: doubled from the least to the most while nothing comes of them.
+pub(super) const IMPROVE_MS_MIN: u64 = 1_500;
+const IMPROVE_MS_MAX: u64 = 8_000;
 /// How long more standbys than needed are kept, in ms.
 const SURPLUS_MS: u64 = 2_000;
 /// How long an extra parent is tried while nobody delivers, in ms; doubled each time.
@@ -286,7 +287,7 @@ impl Mesh {
             return;
         }
         let policy = self.layers.policy();
-        let candidates = self.table.candidates(now_ms);
+        let candidates: Vec<_> = self.table.candidates(now_ms).collect();
         let avoid = self.peers();
         let plan = plan::plan(&candidates, &self.request(policy, &[], &avoid));
         match plan.map(|plan| plan.primary.offer.peer) {
@@ -295,13 +296,14 @@ impl Mesh {
         }
     }
 
-    /// Asks for a standby when there is none, and for a third parent when one has to tell who is right or nobody
-    /// delivers.
+    /// Asks for a standby when there is none, and for a third parent when one has to tell who is right, nobody
+    /// delivers, or chunks come late from all.
     fn find_standby(&mut self) {
         let now_ms = self.now_ms;
         let wanted = match self.primary() {
             None => return,
             Some(primary) if self.is_disputed() || primary.silent_ms(now_ms) > STRANDED_MS => ACTIVE_MAX,
+            Some(_) if self.layers.is_late() => ACTIVE_MAX,
             Some(_) => 2,
         };
         if self.links.len() >= ACTIVE_MAX || self.live() >= wanted {
@@ -344,56 +346,70 @@ impl Mesh {
     }
 
     fn pick_standby(&self) -> Option<Fingerprint> {
-        let candidates = self.table.candidates(self.now_ms);
+        let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
         let avoid = self.peers();
         let request = self.request(Policy::BLINKING_DOT, self.primary_chain(), &avoid);
         plan::standby(&candidates, &request).map(|candidate| candidate.offer.peer)
     }
 
-    /// Changes to a nearer parent once it has proved itself as a standby, and looks for one now and then.
+    /// Changes to a nearer parent once it has proved itself as a standby, and tries one now and then.
     fn improve(&mut self) {
         let now_ms = self.now_ms;
-        let Some(primary) = self.primary() else { return };
-        let may_switch = now_ms.saturating_sub(self.timers.switched_ms) >= DWELL_MS
-            && self.timers.voluntary_ms.is_none_or(|at_ms| now_ms.saturating_sub(at_ms) >= VOLUNTARY_MS);
-        let (Some(cost), former) = (primary.cost(), primary.peer) else { return };
-        if may_switch && let Some(better) = self.proven_better(cost) {
+        let Some((former, cost)) = self.primary().and_then(|primary| Some((primary.peer, primary.cost()?))) else {
+            return;
+        };
+        let may_switch = self.may_choose();
+        if may_switch && let Some(better) = self.proven_better() {
             self.promote(better, Some(former), SwitchWhy::Better);
             return;
         }
         if now_ms < self.timers.improve_ms || self.links.len() != 2 {
             return;
         }
-        self.timers.improve_ms = now_ms.saturating_add(IMPROVE_MS + self.table.random() % IMPROVE_JITTER_MS);
-        let trial = may_switch.then(|| self.nearer(cost)).flatten().or_else(|| self.more_independent());
-        if let Some(trial) = trial {
-            self.ask(trial, self.standby_policy());
+        let wait_ms = self.timers.improve_wait_ms;
+        self.timers.improve_ms = now_ms.saturating_add(wait_ms + self.table.random() % (wait_ms / 4 + 1));
+        self.timers.improve_wait_ms = wait_ms.saturating_mul(2).min(IMPROVE_MS_MAX);
+        if let Some(trial) = may_switch.then(|| self.nearer(cost)).flatten() {
+            self.table.tried(now_ms, &trial);
+            self.ask(trial, self.layers.policy());
+            self.link_mut(&trial).into_iter().for_each(|link| link.is_trial = true);
+        } else if let Some(other) = self.more_independent() {
+            self.ask(other, self.standby_policy());
         }
     }
 
-    /// A standby that is nearer than `cost` by the margin, delivers no later than the primary, and could carry the
-    /// whole stream: a place for the base says nothing about that.
-    fn proven_better(&self, primary_cost: u64) -> Option<Fingerprint> {
+    /// Whether a change for a better parent is due: rarely, and a little more often while settling.
+    fn may_choose(&self) -> bool {
+        let now_ms = self.now_ms;
+        let recent = |at_ms: &&Option<u64>| at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < VOLUNTARY_MS);
+        let most = if now_ms < self.timers.settling_ms { VOLUNTARY_MAX } else { 1 };
+        now_ms.saturating_sub(self.timers.switched_ms) >= DWELL_MS
+            && self.timers.voluntary_ms.iter().filter(recent).count() < most
+    }
+
+    /// A standby that is nearer to the source by the margin, delivers no later, and can carry the whole stream: it
+    /// granted that on trial, or has room by its offer.
+    fn proven_better(&self) -> Option<Fingerprint> {
+        let primary = self.primary()?;
         let stream_kbps = self.stream_kbps(self.layers.wanted());
         let is_better = |link: &&Link| {
-            let delivers = link.is_usable() && !link.is_silent(self.now_ms) && link.conduct.is_ready();
-            let is_nearer = link.cost().is_some_and(|cost| is_less(cost, primary_cost));
-            link.role == Role::Standby && delivers && is_nearer && self.table.carries_all(&link.peer, stream_kbps)
+            link.role == Role::Standby
+                && link.is_usable()
+                && !link.is_silent(self.now_ms)
+                && is_nearer(link, primary)
+                && !self.table.was_left(self.now_ms, &link.peer)
+                && (link.is_trial || self.table.has_room(&link.peer, stream_kbps))
         };
         self.links.iter().filter(is_better).min_by_key(|link| link.cost()).map(|link| link.peer)
     }
 
-    /// A peer that would be nearer by the margin, as far as its round trip is known.
-    fn nearer(&self, primary_cost: u64) -> Option<Fingerprint> {
-        let candidates: Vec<Candidate<'_>> = self
-            .table
-            .candidates(self.now_ms)
-            .into_iter()
-            .filter(|it| it.rtt_ms.is_some_and(|rtt_ms| is_less(cost(it.offer.chain.len(), rtt_ms), primary_cost)))
-            .collect();
+    /// A peer over which the source would be nearer by the margin, as far as its round trip is known.
+    fn nearer(&self, primary_cost: u32) -> Option<Fingerprint> {
         let avoid = self.peers();
         let request = self.request(self.layers.policy(), &[], &avoid);
-        plan::plan(&candidates, &request).map(|plan| plan.primary.offer.peer)
+        let found =
+            plan::nearest(self.table.untried(self.now_ms), &request, better_than(primary_cost).saturating_add(1));
+        found.map(|candidate| candidate.offer.peer)
     }
 
     /// A peer whose way shares less with the primary's than the standby's does.
@@ -403,8 +419,8 @@ impl Mesh {
         if present == Overlap::None {
             return None;
         }
-        let mut candidates = self.table.candidates(self.now_ms);
-        candidates.retain(|it| plan::overlap(chain, &it.offer.chain) < present);
+        let differs = |it: &plan::Candidate<'_>| plan::overlap(chain, &it.offer.chain) < present;
+        let candidates: Vec<_> = self.table.candidates(self.now_ms).filter(differs).collect();
         let avoid = self.peers();
         plan::standby(&candidates, &self.request(Policy::BLINKING_DOT, chain, &avoid)).map(|it| it.offer.peer)
     }
@@ -429,11 +445,12 @@ impl Mesh {
         }
         let chain = self.primary_chain();
         let key = |link: &&Link| {
-            (link.conduct.slow_ms() > 0, link.overlap(chain), link.cost().unwrap_or(u64::MAX), link.place)
+            (link.conduct.slow_ms() > 0, link.overlap(chain), link.cost().unwrap_or(u32::MAX), link.place)
         };
         let worst = spare().max_by_key(key).map(|link| link.peer);
         if let Some(worst) = worst {
             self.timers.surplus_ms = None;
+            self.links.iter_mut().for_each(|link| link.is_trial = false);
             self.give_up(&worst, DropWhy::Surplus, SwitchWhy::Lost);
         }
     }
@@ -489,7 +506,18 @@ fn ahead_ms(primary: &Link) -> u64 {
     (primary.pace.silence_ms() / 2).clamp(AHEAD_MS_MIN, AHEAD_MS_MAX)
 }
 
-/// Whether a cost is less by the margin.
-fn is_less(cost: u64, than: u64) -> bool {
-    cost.saturating_mul(10) <= than.saturating_mul(BETTER_TENTHS)
+/// Whether a standby's way is shorter by the margin, and its chunks come no later than the primary's.
+fn is_nearer(link: &Link, primary: &Link) -> bool {
+    let (Some(cost), Some(primary_cost)) = (link.cost(), primary.cost()) else { return false };
+    is_less(cost, primary_cost) && link.conduct.is_ready()
+}
+
+/// Whether a delay is less by the margin.
+fn is_less(cost: u32, than: u32) -> bool {
+    cost <= better_than(than)
+}
+
+/// The longest delay that is better than this one by the margin.
+fn better_than(cost: u32) -> u32 {
+    (cost / 10 * BETTER_TENTHS).min(cost.saturating_sub(BETTER_MS))
 }

@@ -49,12 +49,16 @@ pub struct Offer {
     pub uplink_kbps: u32,
     /// Most children it takes for this stream.
     pub subscribers_max: u32,
-    /// Children it had when it measured.
+    /// Children it had when it measured, each counted as the share of the stream that it takes, rounded up in the end.
     pub subscribers: u32,
     /// Highest layers it forwards.
     pub layers: Policy,
     /// Peers from the publisher down to and including the one that offers; empty while it has no way to the publisher.
     pub chain: Vec<Fingerprint>,
+    /// How long chunks take from the publisher to it, in ms, as it measured; `None` if it does not know.
+    pub delay_ms: Option<u32>,
+    /// Although it has no room, a child with a shorter round trip than this many ms gets the place of the farthest one.
+    pub yields_ms: Option<u32>,
 }
 
 /// Who told of an offer.

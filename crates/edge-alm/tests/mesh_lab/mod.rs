@@ -36,6 +36,8 @@ pub fn offer(hops: &[u8]) -> Offer {
         subscribers: 0,
         layers: Policy::UNCAPPED,
         chain,
+        delay_ms: None,
+        yields_ms: None,
     }
 }
 

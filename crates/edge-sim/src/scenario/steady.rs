@@ -8,13 +8,14 @@ pub(super) const STEADY: Scenario = Scenario {
     name: "steady",
     about: "everybody joins, then nothing happens: depth, delay and switches of the tree",
     viewers: 100,
-    duration_s: 60,
+    duration_s: 150,
     play,
 };
 
 fn play(stage: &mut Stage<'_>) -> Result<(), Error> {
     let setup = stage.setup();
-    let settled_us = stage.settled_us();
+    // The tree grows better for a minute or two: each viewer changes its parent rarely.
+    let settled_us = stage.settled_us().max(stage.duration_us() / 2);
     stage.parameter("joins", "spread over 10 ms a viewer, at least 2 s");
     stage.parameter("uplinks of viewers", "20 % 20×, 40 % 10×, 40 % 4× the stream, 75 % of it offered");
     stage.parameter("uplink of the publisher", &format!("{}× the stream", setup.publisher_uplink));

@@ -5,10 +5,12 @@ use edge_alm::mesh::SwitchWhy;
 use super::Stage;
 use crate::measure::{Shown, percentile, shown};
 use crate::plot::{Chart, Kind, Lines, Map};
-use crate::space::{Index, best_tree};
+use crate::space::{Index, Terms, best_tree};
 use crate::world::{Upset, World};
 
 const MS: f64 = 1_000.0;
+/// What machines take one more peer on a way for, there and back.
+const HOP_US: u64 = 2_000 * edge_alm::mesh::plan::HOP_MS as u64;
 
 /// What every viewer could show, by index; the publisher's place is empty.
 pub(super) fn shown_by_all(world: &World) -> Vec<Shown> {
@@ -70,12 +72,14 @@ pub(super) fn shape(world: &World) -> Shape {
     let here: Vec<Index> = world.peers().skip(1).filter(|peer| world.is_here(*peer)).collect();
     let alive: Vec<bool> = world.peers().map(|peer| world.is_here(peer)).collect();
     let slots: Vec<u32> = world.peers().map(|peer| world.slots(peer)).collect();
-    let best = best_tree(world.space(), &slots, &alive);
+    let depth_max = depth_bound(here.len(), &slots);
+    let terms = Terms { hop_us: HOP_US, depth_max };
+    let best = best_tree(world.space(), &slots, &alive, terms);
     let mut out = Shape {
         here: here.len(),
         connected: 0,
         depth: 0,
-        depth_bound: depth_bound(here.len(), &slots),
+        depth_bound: depth_max,
         stretch: Vec::new(),
         own_stretch: Vec::new(),
         direct: Vec::new(),

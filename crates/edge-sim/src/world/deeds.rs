@@ -252,5 +252,7 @@ fn contact(peer: Fingerprint, publisher: Fingerprint, rank: usize) -> Offer {
         subscribers: 0,
         layers: Policy::UNCAPPED,
         chain,
+        delay_ms: None,
+        yields_ms: None,
     }
 }

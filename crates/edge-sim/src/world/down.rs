@@ -15,6 +15,14 @@ use crate::space::Index;
 
 /// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
 const STANDBY_SHARE: u64 = 4;
+/// Share of the uplink that standbys may take, one in so many; one standby is always taken.
+const STANDBYS_SHARE: u64 = 4;
+/// How much nearer a child must be to get another's place, in µs of round trip.
+const YIELD_MARGIN_US: u64 = 12_000;
+/// How long a child keeps its place in any case, in ms.
+const YIELD_AFTER_MS: u64 = 12_000;
+/// Shortest time between two children that have to go, in ms.
+const YIELD_EVERY_MS: u64 = 2_000;
 /// Time between two requests for the same frame.
 const MERGE_INTERVAL_MS: u64 = 250;
 
@@ -35,6 +43,9 @@ pub(crate) struct Seat {
     pub(crate) policy: Policy,
     pub(crate) key: KeyTag,
     pub(crate) name: KeyId,
+    /// Round trip to it, in µs.
+    rtt_us: u64,
+    since_ms: u64,
 }
 
 /// What a child asks for.
@@ -44,6 +55,10 @@ pub(crate) struct Wish {
     pub(crate) connection: u64,
     pub(crate) policy: Policy,
     pub(crate) key: [u8; 32],
+    /// Round trip to it, in µs.
+    pub(crate) rtt_us: u64,
+    /// Whether it passes on what it gets.
+    pub(crate) feeds: bool,
 }
 
 /// What the layers of the stream take, in kbit/s.
@@ -54,6 +69,16 @@ impl Rates {
     /// What a child with `policy` takes.
     pub(crate) fn of(&self, policy: Policy) -> u64 {
         self.0.iter().take(usize::from(policy.max_temporal) + 1).sum()
+    }
+
+    /// What everything takes; at least 1.
+    pub(crate) fn whole(&self) -> u64 {
+        self.0.iter().sum::<u64>().max(1)
+    }
+
+    /// What is set aside for a child with `policy`.
+    fn taken(&self, policy: Policy) -> u64 {
+        self.of(policy).max(self.whole() / STANDBY_SHARE)
     }
 }
 
@@ -67,13 +92,23 @@ pub(crate) struct Down {
     /// Whose turn it is to be sent something.
     turn: usize,
     asked_ms: Option<u64>,
+    yielded_ms: Option<u64>,
 }
 
 impl Down {
     pub(crate) fn new(stream: StreamId, room: Room) -> Result<Self, edge_relay::Error> {
         let mut relay = Relay::new(Limits::default());
         relay.pin(stream)?;
-        Ok(Self { stream, relay, room, chain: Vec::new(), seats: BTreeMap::new(), turn: 0, asked_ms: None })
+        Ok(Self {
+            stream,
+            relay,
+            room,
+            chain: Vec::new(),
+            seats: BTreeMap::new(),
+            turn: 0,
+            asked_ms: None,
+            yielded_ms: None,
+        })
     }
 
     /// Gives a child a seat, and tells it the way from the publisher.
@@ -96,8 +131,9 @@ impl Down {
             start: Start::Cached,
         };
         let handle = self.relay.subscribe(subscription, now_ms).map_err(|_| Refusal::Full)?;
-        let &Wish { child, connection, policy, ref key, .. } = wish;
-        self.seats.insert(child, Seat { connection, handle, policy, key: KeyTag::of(key), name });
+        let &Wish { child, connection, policy, rtt_us, ref key, .. } = wish;
+        self.seats
+            .insert(child, Seat { connection, handle, policy, key: KeyTag::of(key), name, rtt_us, since_ms: now_ms });
         Ok(self.chain.clone())
     }
 
@@ -147,12 +183,60 @@ impl Down {
         Some((child, seat))
     }
 
-    /// Whether one more child with `policy` fits; `child` itself does not count.
+    /// Round trip that a newcomer must stay below to get the place of the farthest child, in ms; none while there is
+    /// room or nobody is to go.
+    pub(crate) fn yields_ms(&self, now_ms: u64, rates: Rates) -> Option<u32> {
+        let farthest = self.farthest(now_ms).filter(|_| !self.has_room_for_one(rates))?.1;
+        u32::try_from(farthest.rtt_us.saturating_sub(YIELD_MARGIN_US) / 1000).ok().filter(|rtt_ms| *rtt_ms > 0)
+    }
+
+    /// Who has to go so that a nearer child can come that passes on what it gets; the seat is given up.
+    pub(crate) fn yield_to(&mut self, wish: &Wish, rates: Rates, now_ms: u64) -> Option<(Index, u64)> {
+        let is_early = self.yielded_ms.is_some_and(|at_ms| now_ms < at_ms + YIELD_EVERY_MS);
+        if is_early || !wish.feeds || rates.of(wish.policy) < rates.whole() || self.chain.contains(&wish.name) {
+            return None;
+        }
+        if self.has_room(wish.child, wish.policy, rates) {
+            return None;
+        }
+        let (child, seat) = self.farthest(now_ms)?;
+        let (child, connection) = (*child, seat.connection);
+        if wish.rtt_us + YIELD_MARGIN_US > seat.rtt_us {
+            return None;
+        }
+        self.yielded_ms = Some(now_ms);
+        self.leave(child, connection);
+        Some((child, connection))
+    }
+
+    /// Of the children with all layers that have had their place for a while, the one with the longest round trip.
+    fn farthest(&self, now_ms: u64) -> Option<(&Index, &Seat)> {
+        let is_settled = |seat: &Seat| now_ms >= seat.since_ms + YIELD_AFTER_MS && seat.policy.max_temporal >= 2;
+        self.seats.iter().filter(|(_, seat)| is_settled(seat)).max_by_key(|(_, seat)| seat.rtt_us)
+    }
+
+    /// Whether one more child with all layers fits.
+    pub(crate) fn has_room_for_one(&self, rates: Rates) -> bool {
+        self.has_room(Index::MAX, Policy::UNCAPPED, rates)
+    }
+
+    /// What all children take, in kbit/s.
+    pub(crate) fn taken_kbps(&self, rates: Rates) -> u64 {
+        self.seats.values().map(|seat| rates.taken(seat.policy)).sum()
+    }
+
+    /// Whether one more child with `policy` fits; `child` itself does not count. Standbys leave room for those that
+    /// take everything.
     fn has_room(&self, child: Index, policy: Policy, rates: Rates) -> bool {
-        let whole = rates.of(Policy::UNCAPPED);
-        let takes = |policy: Policy| rates.of(policy).max(whole / STANDBY_SHARE);
-        let others = self.seats.iter().filter(|(other, _)| **other != child);
-        let (count, taken) = others.fold((0, 0), |(count, taken), (_, seat)| (count + 1, taken + takes(seat.policy)));
-        count < usize::from(self.room.children_max) && taken + takes(policy) <= self.room.uplink_kbps
+        let (mut count, mut taken, mut standbys) = (0, 0, 0);
+        for seat in self.seats.iter().filter(|(other, _)| **other != child).map(|(_, seat)| seat) {
+            let takes = rates.taken(seat.policy);
+            (count, taken) = (count + 1, taken + takes);
+            standbys += if takes < rates.whole() { takes } else { 0 };
+        }
+        let takes = rates.taken(policy);
+        let crowded =
+            takes < rates.whole() && standbys > 0 && standbys + takes > self.room.uplink_kbps / STANDBYS_SHARE;
+        count < usize::from(self.room.children_max) && taken + takes <= self.room.uplink_kbps && !crowded
     }
 }

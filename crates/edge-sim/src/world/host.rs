@@ -76,12 +76,25 @@ pub(crate) struct Host {
 }
 
 /// What a peer's last own offer said, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Spoken {
     pub(crate) at_ms: u64,
-    pub(crate) children: usize,
+    pub(crate) is_full: bool,
+    pub(crate) delay_ms: Option<u32>,
+    pub(crate) yields_ms: Option<u32>,
     pub(crate) uplink_kbps: u64,
     pub(crate) chain: Vec<Fingerprint>,
+}
+
+impl Spoken {
+    /// Whether another one is news: room, rate, way, or a delay that differs by more than `delay_ms`.
+    pub(crate) fn differs(&self, now: &Self, delay_ms: u32) -> bool {
+        let moved = match (self.delay_ms, now.delay_ms) {
+            (Some(said_ms), Some(now_ms)) => said_ms.abs_diff(now_ms) > delay_ms,
+            (said, now) => said != now,
+        };
+        moved || (self.is_full, self.uplink_kbps, &self.chain) != (now.is_full, now.uplink_kbps, &now.chain)
+    }
 }
 
 impl Host {

@@ -161,6 +161,7 @@ pub struct World {
     net: Net,
     hosts: Vec<Host>,
     names: Names,
+    names_of: Vec<Fingerprint>,
     source: Source,
     rates: Rates,
     ledger: Ledger,
@@ -190,12 +191,14 @@ impl World {
             let down = Down::new(source.stream(), room(*kbps, setup.children_max))?;
             hosts.push(Host::new(*name, down, Talk::new(index, setup.seed)));
         }
+        let names_of = names.clone();
         let names = names.into_iter().zip(0..).collect();
         let mut world = Self {
             queue: Queue::new(),
             net,
             hosts,
             names,
+            names_of,
             rates: Rates(setup.sizes.layers_kbps()),
             source,
             ledger: Ledger::new(),
@@ -254,7 +257,7 @@ impl World {
         self.net.traffic()
     }
 
-    /// Bytes of offers sent.
+    /// Bytes of offers, and of words about them, sent.
     pub fn gossip_bytes(&self) -> u64 {
         self.gossip_bytes
     }
@@ -307,7 +310,7 @@ impl World {
 
     /// The primary parent of a peer.
     pub fn parent(&self, peer: Index) -> Option<Index> {
-        let primary = self.host(peer)?.mesh.as_ref()?.state().primary?;
+        let primary = self.host(peer)?.mesh.as_ref()?.parent()?;
         self.names.get(&primary).copied()
     }
 
@@ -473,8 +476,8 @@ impl World {
 
     fn say(&mut self, from: Index, to: Index, connection: u64, word: Word) {
         let now_us = self.queue.now_us();
-        if let Word::Offers(offers) = &word {
-            self.gossip_bytes += (ADVERT_LEN * offers.len()) as u64;
+        if matches!(word, Word::Offers(_) | Word::Held(_) | Word::Wanted(_)) {
+            self.gossip_bytes += word.len() as u64;
         }
         if let Some(at_us) = self.net.control(now_us, from, to, word.len()) {
             self.queue.plan(at_us, Event::Word { from, to, connection, word });

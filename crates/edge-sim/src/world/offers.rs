@@ -15,9 +15,13 @@ const BATCH_US: u64 = 100_000;
 /// Shortest time between two offers of one peer.
 const SHORTEST_MS: u64 = 1_500;
 /// Longest time between two.
-const LONGEST_MS: u64 = 15_000;
+const LONGEST_MS: u64 = 20_000;
+/// Change of the own delay that is worth a new offer, in ms.
+const DELAY_CHANGE_MS: u32 = 10;
 /// Candidates whose round trip is measured at each look.
-const PROBES: usize = 2;
+const PROBES: usize = 3;
+/// Peers whose next offers are asked for before others.
+const FAVOURED: usize = 12;
 
 impl World {
     /// The regular look: round trips, the own offer, and a comparison of notes.
@@ -29,12 +33,25 @@ impl World {
         self.queue.plan(at_us, Event::Tick { peer, lives });
         let unix_ms = self.unix_ms();
         self.speak(peer);
-        self.hosts[peer as usize].talk.tick(unix_ms);
-        self.plan_flush(peer);
+        self.compare_notes(peer, unix_ms);
         self.measure(peer);
         if peer != 0 {
             self.act(peer);
         }
+    }
+
+    /// Tells a neighbour what is held here, and forgets what is stale.
+    fn compare_notes(&mut self, peer: Index, unix_ms: u64) {
+        let Some(host) = self.hosts.get_mut(peer as usize) else { return };
+        let gone = host.talk.tick(unix_ms);
+        if let Some(mesh) = &mut host.mesh {
+            let prospects = mesh.prospects(FAVOURED).into_iter().filter_map(|name| self.names.get(&name).copied());
+            host.talk.favoured = host.lines.keys().copied().chain(prospects).collect();
+            for gone in gone.iter().filter(|gone| !host.lines.contains_key(gone)) {
+                mesh.withdraw(self.names_of[*gone as usize]);
+            }
+        }
+        self.plan_flush(peer);
     }
 
     /// Says what this peer offers, when that changed or is old.
@@ -47,14 +64,15 @@ impl World {
         }
         let now = Spoken {
             at_ms: now_ms,
-            children: host.down.seats.len(),
+            is_full: !host.down.has_room_for_one(self.rates),
+            yields_ms: host.down.yields_ms(now_ms, self.rates),
+            delay_ms: if peer == 0 { Some(0) } else { host.mesh.as_ref().and_then(edge_alm::mesh::Mesh::delay_ms) },
             uplink_kbps: room.uplink_kbps,
             chain: host.down.chain.clone(),
         };
         let due = host.said.as_ref().is_none_or(|said| {
             let since_ms = now_ms - said.at_ms;
-            let same = Spoken { at_ms: now.at_ms, ..said.clone() } == now;
-            since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && !same)
+            since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && said.differs(&now, DELAY_CHANGE_MS))
         });
         if !due {
             return;
@@ -64,9 +82,12 @@ impl World {
             measured_at_unix_ms: unix_ms,
             uplink_kbps: u32::try_from(room.uplink_kbps).unwrap_or(u32::MAX),
             subscribers_max: u32::from(room.children_max),
-            subscribers: u32::try_from(now.children).unwrap_or(u32::MAX),
+            subscribers: u32::try_from(host.down.taken_kbps(self.rates).div_ceil(self.rates.whole()))
+                .unwrap_or(u32::MAX),
             layers: Policy::UNCAPPED,
             chain: now.chain.clone(),
+            delay_ms: now.delay_ms,
+            yields_ms: now.yields_ms,
         };
         host.talk.publish(offer, &self.names);
         host.said = Some(now);
@@ -77,9 +98,8 @@ impl World {
         let now_ms = self.queue.now_ms();
         let Some(host) = self.hosts.get(peer as usize) else { return };
         let Some(mesh) = &host.mesh else { return };
-        let cold = mesh.state().cold.into_iter().filter_map(|name| self.names.get(&name).copied());
-        let known: Vec<Index> = host.talk.candidates(&mut self.rng, PROBES);
-        let targets: Vec<Index> = host.lines.keys().copied().chain(cold).chain(known).collect();
+        let unknown = mesh.unmeasured(PROBES).into_iter().filter_map(|name| self.names.get(&name).copied());
+        let targets: Vec<Index> = host.lines.keys().copied().chain(unknown).collect();
         for target in targets {
             let Some(rtt_us) = self.net.probe_us(peer, target).filter(|_| self.is_here(target)) else { continue };
             let name = self.hosts[target as usize].name;
@@ -113,7 +133,8 @@ impl World {
     }
 
     pub(crate) fn held(&mut self, peer: Index, from: Index, connection: u64, offers: &[(Index, u64)]) {
-        let wanted = self.hosts[peer as usize].talk.wanted(offers);
+        let now_ms = self.queue.now_ms();
+        let wanted = self.hosts[peer as usize].talk.wanted(offers, now_ms);
         if !wanted.is_empty() {
             self.say(peer, from, connection, Word::Wanted(wanted));
         }

@@ -9,11 +9,19 @@ use edge_crypto::hash::sha256;
 use edge_wire::control::MAX_OFFERS;
 use edge_wire::id::Fingerprint;
 
-use crate::rng::Rng;
 use crate::space::Index;
 
 /// How old an offer may be, in ms.
 const STALE_MS: u64 = 30_000;
+
+/// Offers that are asked for, each second in the long run and at once, so that what peers say about their room stays
+/// a small share of what they send.
+const ASKED_PER_SECOND: u64 = 2;
+const ASKED_BURST: u64 = 16;
+/// Offers that a neighbour is told of when notes are compared.
+const NOTES: usize = 32;
+/// Looks at the notes between two comparisons.
+const NOTES_EVERY: u32 = 4;
 
 /// An offer as it travels: who makes it, and its rank.
 #[derive(Debug, Clone)]
@@ -30,6 +38,11 @@ pub(crate) struct Talk {
     /// What neighbours are told with the next batch.
     pub(crate) pending: BTreeMap<Index, Vec<(Index, u64)>>,
     turn: usize,
+    looks: u32,
+    /// Peers whose offers are asked for before others.
+    pub(crate) favoured: BTreeSet<Index>,
+    /// Offers that may be asked for, in thousandths, and when that was counted, in ms.
+    budget: (u64, u64),
 }
 
 impl Talk {
@@ -41,6 +54,9 @@ impl Talk {
             links: BTreeSet::new(),
             pending: BTreeMap::new(),
             turn: 0,
+            looks: 0,
+            favoured: BTreeSet::new(),
+            budget: (ASKED_BURST * 1000, 0),
         }
     }
 
@@ -56,40 +72,39 @@ impl Talk {
         self.spreader.disconnected(name);
     }
 
-    /// Compares notes with one neighbour and forgets what is stale.
-    pub(crate) fn tick(&mut self, unix_ms: u64) {
+    /// Compares notes with one neighbour now and then, and forgets what is stale, which it returns.
+    pub(crate) fn tick(&mut self, unix_ms: u64) -> Vec<Index> {
         self.held.retain(|_, said| said.offer.measured_at_unix_ms + STALE_MS > unix_ms);
         let spreader = &mut self.spreader;
-        let gone: Vec<Index> = spreader
-            .freshest(edge_alm::gossip::KEYS_MAX)
-            .iter()
-            .rev()
-            .take_while(|item| item.rank + STALE_MS <= unix_ms)
-            .map(|item| item.key)
-            .collect();
+        let gone: Vec<Index> = spreader.older_than(unix_ms.saturating_sub(STALE_MS)).collect();
         gone.iter().for_each(|key| spreader.forget(key));
+        self.looks = (self.looks + 1) % NOTES_EVERY;
+        if self.looks > 0 {
+            return gone;
+        }
         self.turn = (self.turn + 1) % self.links.len().max(1);
         if let Some(neighbour) = self.links.iter().nth(self.turn).copied() {
-            let items = self.spreader.freshest(MAX_OFFERS);
+            let items = self.spreader.freshest(NOTES);
             self.tell(neighbour, &items);
         }
+        gone
     }
 
     /// What is to be asked of a neighbour that holds `offers`.
-    pub(crate) fn wanted(&self, offers: &[(Index, u64)]) -> Vec<Index> {
+    pub(crate) fn wanted(&mut self, offers: &[(Index, u64)], now_ms: u64) -> Vec<Index> {
         let others: Vec<(Index, u64)> = offers.iter().filter(|(by, _)| *by != self.own).copied().collect();
-        self.spreader.wanted(&others)
+        let mut wanted = self.spreader.wanted(&others);
+        wanted.sort_by_key(|by| !self.favoured.contains(by));
+        let (left, counted_ms) = self.budget;
+        let left = (left + now_ms.saturating_sub(counted_ms) * ASKED_PER_SECOND).min(ASKED_BURST * 1000);
+        wanted.truncate((left / 1000) as usize);
+        self.budget = (left - wanted.len() as u64 * 1000, now_ms);
+        wanted
     }
 
     /// What a neighbour asked for.
     pub(crate) fn give(&self, wanted: &[Index]) -> Vec<Said> {
         wanted.iter().filter_map(|by| self.held.get(by)).take(MAX_OFFERS).cloned().collect()
-    }
-
-    /// Some of those whose offers are held, drawn by chance.
-    pub(crate) fn candidates(&self, rng: &mut Rng, count: usize) -> Vec<Index> {
-        let mut drawn = || self.held.keys().nth(rng.below(self.held.len() as u64) as usize).copied();
-        (0..count).filter_map(|_| drawn()).filter(|peer| *peer != self.own).collect()
     }
 
     /// Believes an offer of a neighbour; whether it was news.

@@ -236,7 +236,13 @@ impl World {
     fn subscribe(&mut self, child: Index, parent: Index, connection: u64, policy: Policy) {
         let now_ms = self.queue.now_ms();
         let (name, key, rates) = (self.hosts[child as usize].name, self.transit_key(child, connection), self.rates);
-        let wish = Wish { child, name, connection, policy, key };
+        let rtt_us = self.net.probe_us(child, parent).unwrap_or(u64::MAX / 2);
+        let feeds = self.slots(child) > 0;
+        let wish = Wish { child, name, connection, policy, key, rtt_us, feeds };
+        let Some(host) = self.host_mut(parent) else { return };
+        if let Some((other, connection)) = host.down.yield_to(&wish, rates, now_ms) {
+            self.say(parent, other, connection, Word::Refused(Refusal::Full));
+        }
         let Some(host) = self.host_mut(parent) else { return };
         let answer = match host.down.subscribe(&wish, rates, now_ms) {
             Ok(chain) => Word::Subscribed { chain },
@@ -272,7 +278,7 @@ impl World {
         let Some(mesh) = &mut host.mesh else { return };
         mesh.rerouted(now_ms, name, chain);
         self.act(peer);
-        let primary = self.host(peer).and_then(|host| host.mesh.as_ref()?.state().primary);
+        let primary = self.host(peer).and_then(|host| host.mesh.as_ref()?.parent());
         if primary == Some(name) {
             self.follow(peer, name);
         }
@@ -290,7 +296,7 @@ impl World {
         if peer == 0 {
             return self.source.want_key();
         }
-        let primary = self.host(peer).and_then(|host| host.mesh.as_ref()?.state().primary);
+        let primary = self.host(peer).and_then(|host| host.mesh.as_ref()?.parent());
         if let Some(primary) = primary {
             self.order(peer, primary, Word::NeedKey);
         }
