@@ -53,6 +53,8 @@ fn signed() -> &'static [Advert] {
         let extension = Extension {
             sequence: 9,
             subscribers: 2,
+            delay_ms: 35,
+            yields_ms: 12,
             chain: vec![Fingerprint([2; 32]), own().fingerprint()],
             addresses: [([192, 0, 2, 7], 4433).into()].into(),
             transport_key: *own().public().transport(),

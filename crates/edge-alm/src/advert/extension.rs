@@ -18,8 +18,13 @@ pub const ADDRESSES_MAX: usize = 4;
 pub struct Extension {
     /// Ascends with every advertisement of this advertiser for the stream.
     pub sequence: u64,
-    /// Distinct subscribers of the stream right now.
+    /// Subscribers of the stream right now, each counted as the share of the stream that it takes, rounded up in the end.
     pub subscribers: u16,
+    /// How long chunks take from the publisher to the advertiser, in ms, as it measured; 0 = not known, or the publisher.
+    pub delay_ms: u32,
+    /// Although there is no room, a subscriber with a shorter round trip than this, in ms, gets the place of the farthest
+    /// one; 0 = nobody does.
+    pub yields_ms: u32,
     /// Peers from the publisher down to and including the advertiser; empty while it has no parent.
     pub chain: Vec<Fingerprint>,
     /// Where it listens.
@@ -64,6 +69,8 @@ impl Extension {
             .bytes32(&Layout::CapV2Wide.canonical(statement)?)
             .u64(self.sequence)
             .u16(self.subscribers)
+            .u32(self.delay_ms)
+            .u32(self.yields_ms)
             .u8(self.chain.len() as u8);
         self.chain.iter().for_each(|peer| _ = out.raw(&peer.0));
         out.u8(self.addresses.len() as u8);

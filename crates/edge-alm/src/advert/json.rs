@@ -127,6 +127,8 @@ struct CommitmentRecord {
 struct ExtensionRecord {
     sequence: u64,
     subscribers: u16,
+    delay_ms: u32,
+    yields_ms: u32,
     chain: Vec<String>,
     addresses: Vec<String>,
     transport_key: String,
@@ -186,6 +188,8 @@ impl ExtensionRecord {
         let extension = Extension {
             sequence: self.sequence,
             subscribers: self.subscribers,
+            delay_ms: self.delay_ms,
+            yields_ms: self.yields_ms,
             chain: chain.collect::<Result<_, DecodeError>>()?,
             addresses: addresses.collect::<Result<_, _>>()?,
             transport_key: hex("transport_key", &self.transport_key)?,
@@ -199,10 +203,13 @@ impl ExtensionRecord {
 
 impl From<&Extended> for ExtensionRecord {
     fn from(extended: &Extended) -> Self {
-        let Extension { sequence, subscribers, chain, addresses, transport_key } = &extended.extension;
+        let Extension { sequence, subscribers, delay_ms, yields_ms, chain, addresses, transport_key } =
+            &extended.extension;
         Self {
             sequence: *sequence,
             subscribers: *subscribers,
+            delay_ms: *delay_ms,
+            yields_ms: *yields_ms,
             chain: chain.iter().map(ToString::to_string).collect(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
             transport_key: HEXLOWER.encode(transport_key),

@@ -10,7 +10,7 @@ pub const UPLINK_KBPS_MAX: u32 = 1_000_000;
 /// Delays within one step of this many ms count as equal.
 pub const DELAY_STEP_MS: u32 = 5;
 /// What one more peer on the way takes, in ms, beside the way itself: it waits for whole chunks, and serves others first.
-pub const HOP_MS: u32 = 10;
+pub const HOP_MS: u32 = 20;
 /// Most backups of a plan.
 pub const BACKUPS_MAX: usize = 2;
 /// Most paths that are planned together.
