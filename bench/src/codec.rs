@@ -1,5 +1,7 @@
 //! Video: CPU time a picture and quality of the layer modes, beside one layer at the same rate in the same run.
 
+mod descriptions;
+
 use std::fs;
 use std::time::Instant;
 
@@ -33,7 +35,11 @@ pub(crate) fn run() -> Value {
             rows.push(row.print(size, *mode, single));
         }
     }
-    json!({ "pictures": PICTURES, "rows": rows, "recovery": recovery(), "pattern_360p_ms": pattern_ms() })
+    let descriptions = descriptions::run(&speaker(SMALL.0, SMALL.1));
+    json!({
+        "pictures": PICTURES, "rows": rows, "recovery": recovery(), "descriptions": descriptions,
+        "pattern_360p_ms": pattern_ms(),
+    })
 }
 
 struct Row {

@@ -257,6 +257,7 @@ impl Tree {
             layers: Policy::UNCAPPED,
             chain,
             delay_ms: Some(delay_ms),
+            yields_ms: None,
         });
     }
 

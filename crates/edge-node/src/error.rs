@@ -24,6 +24,9 @@ pub enum Error {
         /// The address tried.
         hop: String,
     },
+    /// Parents answer, but nothing new comes from any of them.
+    #[error("nothing came for half a minute, from no parent: is the publisher still running?")]
+    Dry,
     /// This node ended the link.
     #[error("the link was ended from here")]
     Ended,

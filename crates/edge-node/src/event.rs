@@ -221,6 +221,9 @@ pub struct WatchStats {
     pub chunks_offered_after_removal: u64,
     /// Layer frames by spatial layer that were fed to the decoder.
     pub layers_received: Vec<u64>,
+    /// Descriptions of which pictures were shown in the last second; 1 for a stream that is not cut.
+    #[serde(default = "one")]
+    pub descriptions: u8,
     /// Highest (spatial, temporal) seen in the last second.
     pub top_layer: (u8, u8),
     /// Recovery requests sent.
@@ -242,11 +245,18 @@ pub struct WatchStats {
     /// The way up.
     #[serde(default)]
     pub uplink: Box<UplinkStats>,
+    /// The ways up of the descriptions, for a stream that is cut; `uplink` brings its sound then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lanes: Vec<UplinkStats>,
     /// Children fed now, for a viewer that carries for others.
     #[serde(default)]
     pub children: usize,
     /// Processor seconds of this process.
     pub cpu_s: f64,
+}
+
+fn one() -> u8 {
+    1
 }
 
 /// Counters of an outsider.

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use edge_alm::advert::{Accept, Advert, Book, Novelty, Verified};
+use edge_alm::admission::whole_kbps;
+use edge_alm::advert::{Accept, Advert, Book, Commitment, Novelty, Verified};
 use edge_alm::gossip::{Intake, Item, Spreader};
 use edge_alm::mesh::Offer;
+use edge_alm::path::{Descriptions, SubStreamPath};
 use edge_crypto::random::System;
 use edge_crypto::{Random, hash};
 use edge_identity::PublicBundle;
@@ -21,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::ticket::Hop;
 
-/// Offers that may wait for the uplink; more are lost, and said again within 20 s.
+/// Offers that may wait for one uplink; more are lost, and said again within 20 s.
 const MAX_HEARD: usize = 256;
 /// Links that offers travel over.
 const MAX_LINKS: usize = 1024;
@@ -30,13 +32,37 @@ const MAX_BUNDLES: usize = 2048;
 /// How far an epoch may jump: more than that is not news, but nonsense.
 const MAX_EPOCHS_AHEAD: u64 = 64;
 
+/// Uplinks that hear of offers: one for the stream, and one for each sub-stream that it may be cut into.
+const MAX_LISTENERS: usize = 16;
+
 /// A verified offer and who told of it.
 #[derive(Debug, Clone)]
 pub struct Heard {
     /// The neighbour.
     pub told_by: Fingerprint,
-    /// What is offered.
+    /// What is offered for the whole stream.
     pub offer: Offer,
+    /// What is set aside for single paths.
+    pub commitments: Arc<[Commitment]>,
+}
+
+impl Heard {
+    /// What is offered for one path; `None` when all that there is goes to other paths.
+    pub fn for_path(self, path: &SubStreamPath) -> Option<Offer> {
+        let Self { offer, commitments, .. } = self;
+        if path.is_whole() || commitments.is_empty() {
+            return Some(offer);
+        }
+        match commitments.iter().find(|entry| entry.sub_stream_path.as_bytes() == path.as_bytes()) {
+            Some(Commitment { uplink_budget_mbps, max_subscribers, .. }) => Some(Offer {
+                uplink_kbps: u32::try_from(whole_kbps(*uplink_budget_mbps)).unwrap_or(u32::MAX),
+                subscribers_max: u32::from(*max_subscribers),
+                ..offer
+            }),
+            // Who carries fewer paths than any cut has begins another one for whoever asks.
+            None => (commitments.len() < Descriptions::Two.leaves().len()).then_some(offer),
+        }
+    }
 }
 
 /// One node's neighbours and what they tell; clones share it.
@@ -56,7 +82,7 @@ struct Inner {
     /// Links in the order in which notes are compared.
     turn: usize,
     mine: Option<Mine>,
-    heard: mpsc::Sender<Heard>,
+    listeners: Vec<mpsc::Sender<Heard>>,
 }
 
 /// This node's own advertisement.
@@ -67,9 +93,8 @@ struct Mine {
 }
 
 impl Neighbours {
-    /// No neighbours yet, and the end where offers come out.
-    pub fn new(stream: StreamId, own: Fingerprint) -> (Self, mpsc::Receiver<Heard>) {
-        let (heard, offers) = mpsc::channel(MAX_HEARD);
+    /// No neighbours yet.
+    pub fn new(stream: StreamId, own: Fingerprint) -> Self {
         let inner = Inner {
             stream,
             own,
@@ -80,9 +105,27 @@ impl Neighbours {
             spreader: Spreader::new(System.array()),
             turn: 0,
             mine: None,
-            heard,
+            listeners: Vec::new(),
         };
-        (Self(Arc::new(Mutex::new(inner))), offers)
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// The end where offers come out from now on, those that are known already first. Beyond a bound of listeners it
+    /// says nothing.
+    pub fn listen(&self) -> mpsc::Receiver<Heard> {
+        let (heard, offers) = mpsc::channel(MAX_HEARD);
+        let mut inner = self.lock();
+        inner.listeners.retain(|listener| !listener.is_closed());
+        if inner.listeners.len() < MAX_LISTENERS {
+            inner.known().into_iter().take(MAX_HEARD).for_each(|known| drop(heard.try_send(known)));
+            inner.listeners.push(heard);
+        }
+        offers
+    }
+
+    /// The stream that offers are about.
+    pub fn stream(&self) -> StreamId {
+        self.lock().stream
     }
 
     /// Whether `message` is about offers.
@@ -239,10 +282,8 @@ impl Inner {
             Ok(Some(advertiser)) => {
                 let Some(offer) = self.book.get(clock::unix_ms(), advertiser) else { return };
                 let rank = offer.advert.statement().capacity.measured_at_unix_ms;
-                if let Some(offer) = offered(advertiser, &offer.advert)
-                    && let Err(mpsc::error::TrySendError::Full(_)) = self.heard.try_send(Heard { told_by: from, offer })
-                {
-                    tracing::debug!("an offer found no room; it is said again");
+                if let Some(heard) = heard(from, advertiser, &offer.advert) {
+                    self.say(&heard);
                 }
                 self.spread(Item { key: advertiser, rank, digest }, Some(from));
             }
@@ -250,6 +291,23 @@ impl Inner {
             // It may be good in another epoch or with a bundle that is still to come: it is not remembered as bad.
             Err(error) => tracing::debug!(%error, neighbour = %from, "an offer was refused"),
         }
+    }
+
+    /// Tells every listener of an offer.
+    fn say(&self, heard: &Heard) {
+        for listener in &self.listeners {
+            if let Err(mpsc::error::TrySendError::Full(_)) = listener.try_send(heard.clone()) {
+                tracing::debug!("an offer found no room; it is said again");
+            }
+        }
+    }
+
+    /// Every offer that stands; the advertisers themselves count as those who told of them.
+    fn known(&self) -> Vec<Heard> {
+        let now_unix_ms = clock::unix_ms();
+        let peers = self.spreader.freshest(edge_alm::gossip::KEYS_MAX).into_iter().map(|item| item.key);
+        let others = peers.filter(|peer| *peer != self.own);
+        others.filter_map(|peer| heard(peer, peer, &self.book.get(now_unix_ms, peer)?.advert)).collect()
     }
 
     /// The advertiser of a new, verified advertisement.
@@ -296,19 +354,22 @@ impl Inner {
     }
 }
 
-/// What the planner needs to know; `None` while the advertiser itself has no way to the publisher.
-fn offered(peer: Fingerprint, advert: &Verified) -> Option<Offer> {
+/// What planners need to know; `None` while the advertiser itself has no way to the publisher.
+fn heard(told_by: Fingerprint, peer: Fingerprint, advert: &Verified) -> Option<Heard> {
     let extension = advert.extension().filter(|extension| !extension.chain.is_empty())?;
     let capacity = &advert.statement().capacity;
-    Some(Offer {
+    let offer = Offer {
         peer,
         measured_at_unix_ms: capacity.measured_at_unix_ms,
-        uplink_kbps: u32::try_from(edge_alm::admission::whole_kbps(capacity.uplink_mbps)).unwrap_or(u32::MAX),
+        uplink_kbps: u32::try_from(whole_kbps(capacity.uplink_mbps)).unwrap_or(u32::MAX),
         subscribers_max: capacity.max_subscribers_per_stream.into(),
         subscribers: extension.subscribers.into(),
         layers: capacity.max_layer_supported,
         chain: extension.chain.clone(),
-    })
+        delay_ms: Some(extension.delay_ms).filter(|delay_ms| *delay_ms > 0),
+        yields_ms: Some(extension.yields_ms).filter(|rtt_ms| *rtt_ms > 0),
+    };
+    Some(Heard { told_by, offer, commitments: capacity.sub_stream_commitments.as_slice().into() })
 }
 
 fn send(session: &Session, message: &Message) {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_alm::advert::{Advert, Capacity, Extension, Statement};
+use edge_alm::advert::{Advert, Capacity, Commitment, Extension, Statement};
 use edge_alm::estimate::{Estimator, LAYERS_MAX, Limit};
+use edge_alm::path::SubStreamPath;
 use edge_identity::bundle::KeyBundle;
 use edge_wire::id::{Epoch, Fingerprint};
 use edge_wire::layer::Policy;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
-use crate::hub::{Hub, Room};
+use crate::hub::{Board, Hub, Room};
 use crate::neighbours::Neighbours;
 use crate::ticket::Hop;
 
@@ -29,13 +30,14 @@ const SETTLED_MS: u64 = 3_000;
 const STREAMS: u16 = 1;
 
 /// Keeps one node's offer.
+#[derive(Clone)]
 pub struct Offering {
     /// Identity.
     pub bundle: Arc<KeyBundle>,
     /// Where children can dial.
     pub hops: Vec<Hop>,
     /// What is given away.
-    pub hub: Hub,
+    pub board: Board,
     /// Who hears of it.
     pub neighbours: Neighbours,
     /// Most that may be given away.
@@ -49,6 +51,8 @@ struct Said {
     children: usize,
     chain: Vec<Fingerprint>,
     epoch: Epoch,
+    /// Kbit/s set aside for each path.
+    paths: Vec<(SubStreamPath, u64)>,
 }
 
 impl Offering {
@@ -75,12 +79,13 @@ impl Offering {
                     uplink_kbps = claim.uplink_kbps.min(self.room.uplink_kbps.into());
                 }
             }
-            self.hub.set_room(Room { uplink_kbps: u32::try_from(uplink_kbps).unwrap_or(u32::MAX), ..self.room });
+            let paths = self.divide(uplink_kbps);
             let epoch = self.neighbours.epoch();
             if turned_ms == 0 && said.as_ref().is_some_and(|(_, said)| said.epoch != epoch) {
                 turned_ms = now_ms + u64::from(self.bundle.fingerprint().0[0]) * JITTER_MS / 255;
             }
-            let now = Said { uplink_kbps, children: self.hub.children(), chain: self.hub.chain(), epoch };
+            let (children, chain) = self.whole().map_or((0, Vec::new()), |hub| (hub.children(), hub.chain()));
+            let now = Said { uplink_kbps, children, chain, epoch, paths };
             let news = said.as_ref().is_none_or(|(at_ms, said)| {
                 due(said, &now, now_ms.saturating_sub(*at_ms), turned_ms > 0 && now_ms >= turned_ms)
             });
@@ -96,9 +101,32 @@ impl Offering {
         }
     }
 
+    fn whole(&self) -> Option<Hub> {
+        self.board.hub(self.board.whole())
+    }
+
+    /// Divides the uplink over all hubs so that each can take equally many children; gives back the shares of those
+    /// paths that this node can give to others.
+    fn divide(&self, uplink_kbps: u64) -> Vec<(SubStreamPath, u64)> {
+        let lanes = self.board.lanes();
+        let hubs: Vec<Hub> = self.whole().into_iter().chain(lanes.iter().map(|(_, hub)| hub.clone())).collect();
+        let rates: Vec<u64> = hubs.iter().map(Hub::stream_kbps).collect();
+        for (hub, kbps) in hubs.iter().zip(shares(uplink_kbps, &rates)) {
+            hub.set_room(Room { uplink_kbps: u32::try_from(kbps).unwrap_or(u32::MAX), ..self.room });
+        }
+        let linked = lanes.iter().filter(|(_, hub)| !hub.chain().is_empty());
+        linked.map(|(path, hub)| (*path, hub.room().uplink_kbps.into())).collect()
+    }
+
     /// An estimator for the layers that the stream has; `None` before media flowed.
     fn estimator(&self) -> Option<Estimator> {
-        let layers: Vec<u32> = self.hub.layers_kbps().into_iter().filter(|kbps| *kbps > 0).take(LAYERS_MAX).collect();
+        let mut layers: Vec<u32> = Vec::new();
+        for kbps in self.board.all().iter().map(Hub::layers_kbps) {
+            layers.resize(layers.len().max(kbps.len()), 0);
+            layers.iter_mut().zip(kbps).for_each(|(sum, kbps)| *sum = sum.saturating_add(kbps));
+        }
+        layers.retain(|kbps| *kbps > 0);
+        layers.truncate(LAYERS_MAX);
         // What the owner answers for counts until the links show what they carry.
         Estimator::new(&layers, self.room.uplink_kbps.into()).ok()
     }
@@ -106,7 +134,7 @@ impl Offering {
     /// Lets the estimator see what the links to children carried.
     fn measure(&self, estimator: &mut Estimator, now_ms: u64) {
         let (mut delivered_kbps, mut limit) = (0_u64, Limit::Application);
-        for session in self.hub.sessions() {
+        for session in self.board.all().iter().flat_map(Hub::sessions) {
             let path = session.path();
             delivered_kbps += u64::from(path.delivery_kbps);
             if !path.application_limited {
@@ -126,28 +154,51 @@ impl Offering {
             max_subscribers_per_stream: self.room.children_max,
             measured_at_unix_ms: clock::unix_ms(),
             max_layer_supported: Policy::UNCAPPED,
-            sub_stream_commitments: Vec::new(),
+            sub_stream_commitments: now.paths.iter().map(|(path, kbps)| self.commitment(*path, *kbps)).collect(),
         };
         let statement = Statement {
             advertiser: self.bundle.key_id().clone(),
             capacity,
-            stream: self.hub.stream(),
+            stream: self.board.whole(),
             epoch: now.epoch,
         };
         let extension = Extension {
             sequence,
             subscribers: u16::try_from(now.children).unwrap_or(u16::MAX),
+            delay_ms: 0,
+            yields_ms: 0,
             chain: now.chain.clone(),
             addresses: self.hops.iter().map(|hop| hop.addr).take(edge_alm::advert::ADDRESSES_MAX).collect(),
             transport_key: *self.bundle.public().transport(),
         };
         Advert::sign(statement, extension, &self.bundle)
     }
+
+    fn commitment(&self, path: SubStreamPath, kbps: u64) -> Commitment {
+        Commitment {
+            sub_stream_path: path.into(),
+            uplink_budget_mbps: kbps as f32 / 1000.0,
+            max_subscribers: self.room.children_max,
+        }
+    }
+}
+
+/// Parts of `uplink_kbps` in proportion to `rates`; equal ones while some rate is not known.
+fn shares(uplink_kbps: u64, rates: &[u64]) -> Vec<u64> {
+    let known = !rates.contains(&0);
+    let weights = rates.iter().map(|kbps| if known { *kbps } else { 1 });
+    let whole = weights.clone().fold(0_u64, u64::saturating_add).max(1);
+    weights
+        .map(|weight| u64::try_from(u128::from(uplink_kbps) * u128::from(weight) / u128::from(whole)).unwrap_or(0))
+        .collect()
 }
 
 /// Whether there is something new to say, `since_ms` after the last time.
 fn due(said: &Said, now: &Said, since_ms: u64, epoch_turn: bool) -> bool {
-    let changed = said.uplink_kbps != now.uplink_kbps || said.children != now.children || said.chain != now.chain;
+    // Shares move with every measurement; which paths there are is news.
+    let same_paths = said.paths.iter().map(|(path, _)| path).eq(now.paths.iter().map(|(path, _)| path));
+    let same = said.uplink_kbps == now.uplink_kbps && said.children == now.children && said.chain == now.chain;
+    let changed = !same || !same_paths;
     let turned = said.epoch != now.epoch && epoch_turn;
     since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && (changed || turned))
 }
@@ -158,8 +209,11 @@ mod tests {
 
     #[test]
     fn a_change_is_said_soon_and_the_same_again_before_it_is_stale() {
-        let said = Said { uplink_kbps: 10, children: 1, chain: vec![], epoch: Epoch(1) };
+        let said = Said { uplink_kbps: 10, children: 1, chain: vec![], epoch: Epoch(1), paths: vec![] };
         let loaded = Said { children: 2, ..said.clone() };
+        let cut = Said { paths: vec![(SubStreamPath::new(&[0]).unwrap(), 5)], ..said.clone() };
+        assert!(due(&said, &cut, SHORTEST_MS, false));
+        assert!(!due(&cut, &Said { paths: vec![(cut.paths[0].0, 6)], ..cut.clone() }, SHORTEST_MS, false));
         let later = Said { epoch: Epoch(2), ..said.clone() };
         assert!(!due(&said, &said, SHORTEST_MS, false));
         assert!(!due(&said, &loaded, SHORTEST_MS - 1, false));
@@ -167,5 +221,12 @@ mod tests {
         assert!(!due(&said, &later, SHORTEST_MS, false), "others may be first");
         assert!(due(&said, &later, SHORTEST_MS, true));
         assert!(due(&said, &said, LONGEST_MS, false));
+    }
+
+    #[test]
+    fn the_uplink_is_divided_by_what_a_child_takes_of_each() {
+        assert_eq!(shares(900, &[100, 200]), [300, 600]);
+        assert_eq!(shares(900, &[100, 0, 200]), [300, 300, 300]);
+        assert_eq!(shares(900, &[70]), [900]);
     }
 }

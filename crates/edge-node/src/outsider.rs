@@ -11,7 +11,7 @@ use edge_identity::bundle::KeyBundle;
 use edge_net::{CloseCode, Endpoint, Limits, Session};
 use edge_seal::{EpochDek, open_inner};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::Message;
+use edge_wire::control::{Message, Role};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -41,7 +41,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let endpoint =
         Arc::new(Endpoint::bind(bundle.clone(), crate::viewer::any_address(&ticket.hops), &Limits::default())?);
     let own = bundle.fingerprint();
-    let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let (up, mut outgoing) = mpsc::channel(MAX_OUTGOING);
     let keys = Keys::new(&Ticket::new_secret(&mut System), ticket.stream)?;
     let (_, offer) = PendingJoin::new(ticket.stream, &bundle, clock::unix_s())?;
     let body = keys.seal_request(&Request::Join(offer.to_bytes().into()), own, &mut System)?;
@@ -56,10 +56,11 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
         hops: ticket.hops,
         layers: Layers::UpTo(Policy::UNCAPPED),
         opens: Opens::OuterOnly,
+        role: Role::Leaf,
         mesh: None,
         gauge: Gauge::default(),
     };
-    let outcome = uplink.run(&mut outsider, outgoing, shutdown).await;
+    let outcome = uplink.run(&mut outsider, &mut outgoing, shutdown).await;
     let last = lock(&stats).clone();
     reporter.send_last(Event::Stats(Stats::Outsider(last))).await;
     let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);

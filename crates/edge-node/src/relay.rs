@@ -9,19 +9,21 @@ use edge_alm::mesh::Opens;
 use edge_identity::bundle::KeyBundle;
 use edge_net::{Endpoint, Limits, Session};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::Message;
+use edge_wire::control::{Message, Role};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::demand::Demand;
 use crate::event::{Event, RelayStats, Reporter, Stats};
 use crate::hub::{self, Board, Ending, Hub, Room, Upward};
+use crate::lane::Lanes;
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::ticket::Ticket;
-use crate::uplink::{Company, Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken, Uplink};
+use crate::uplink::{Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken};
 use crate::{Error, Shutdown, process};
 
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -50,7 +52,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let ticket = ticket.for_relays();
     let endpoint = Arc::new(Endpoint::bind(bundle.clone(), listen, &Limits::default())?);
     let hops = crate::ticket::own_hops(&bundle, endpoint.local_addr()?, &advertise);
-    let (neighbours, offers) = Neighbours::new(ticket.stream, bundle.fingerprint());
+    let neighbours = Neighbours::new(ticket.stream, bundle.fingerprint());
     let (hub, wishes) = Hub::new(hub::Settings {
         stream: ticket.stream,
         limits: edge_relay::Limits::default(),
@@ -58,7 +60,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
         neighbours: Some(neighbours.clone()),
         reporter: reporter.clone(),
     })?;
-    let (board, _wanted) = Board::new(hub.clone());
+    let (board, asked) = Board::new(hub.clone());
     let offered = Ticket { hops: hops.clone(), ..ticket.for_relays() };
     reporter.send(Event::Ready {
         role: "relay".into(),
@@ -68,33 +70,53 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
         ticket: None,
         relay_ticket: Some(offered.to_text().to_string()),
     });
-    let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let (up, mut outgoing) = mpsc::channel(MAX_OUTGOING);
     let received = Arc::new(AtomicU64::new(0));
     let gauge = Gauge::default();
     let own = bundle.fingerprint();
-    let offering = Offering { bundle, hops, hub: hub.clone(), neighbours: neighbours.clone(), room };
-    let tasks = [
-        tokio::spawn(board.clone().accept(endpoint.clone())),
-        tokio::spawn(ask(wishes, up, ticket.stream)),
-        tokio::spawn(report(hub.clone(), received.clone(), gauge.clone(), reporter.clone())),
-        tokio::spawn(offering.run()),
-    ];
-    let uplink = Uplink {
+    let offering = Offering { bundle, hops, board: board.clone(), neighbours: neighbours.clone(), room };
+    let lanes = Lanes {
         endpoint: endpoint.clone(),
         own,
-        stream: ticket.stream,
+        whole: ticket.stream,
         publisher: ticket.publisher,
         hops: ticket.hops,
         layers: Layers::UpTo(Policy::UNCAPPED),
         opens: Opens::OuterOnly,
-        mesh: (parents == Parents::Any).then_some(Company { neighbours, offers }),
-        gauge: gauge.clone(),
+        role: Role::Carrier,
+        company: (parents == Parents::Any).then(|| neighbours.clone()),
     };
-    let mut carrier = Carrier { hub: hub.clone(), own, received: received.clone(), reporter: reporter.clone() };
-    let outcome = uplink.run(&mut carrier, outgoing, shutdown.clone()).await;
-    hub.finish(ending(&outcome, &shutdown), FAREWELL).await;
+    let uplink = lanes.main(gauge.clone());
+    let (over, told) = watch::channel(None);
+    let demand = Demand {
+        lanes: Arc::new(lanes),
+        board: board.clone(),
+        neighbours,
+        room,
+        received: received.clone(),
+        reporter: reporter.clone(),
+    };
+    let demand = tokio::spawn(demand.run(asked, told));
+    let tasks = [
+        tokio::spawn(board.clone().accept(endpoint.clone())),
+        tokio::spawn(ask(wishes, up, ticket.stream)),
+        tokio::spawn(report(board.clone(), received.clone(), gauge.clone(), reporter.clone())),
+        tokio::spawn(offering.run()),
+    ];
+    let mut carrier = Carrier {
+        hub: hub.clone(),
+        own,
+        received: received.clone(),
+        reporter: reporter.clone(),
+        told: Some(reporter.clone()),
+    };
+    let outcome = uplink.run(&mut carrier, &mut outgoing, shutdown.clone()).await;
+    let ending = ending(&outcome, &shutdown);
+    over.send_replace(Some(ending));
+    let _ = demand.await;
+    hub.finish(ending, FAREWELL).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    reporter.send_last(Event::Stats(Stats::Relay(stats(&hub, &received, &gauge)))).await;
+    reporter.send_last(Event::Stats(Stats::Relay(stats(&board, &received, &gauge)))).await;
     let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
     reporter.send_last(Event::Done { reason }).await;
     endpoint.close(edge_net::CloseCode::DONE, "the relay ended");
@@ -103,7 +125,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
 }
 
 /// Whether the end of the way up is the end of the stream.
-fn ending(outcome: &Result<(), Error>, shutdown: &Shutdown) -> Ending {
+pub(crate) fn ending(outcome: &Result<(), Error>, shutdown: &Shutdown) -> Ending {
     match outcome.is_ok() && !*shutdown.borrow() {
         true => Ending::StreamOver,
         false => Ending::Leaving,
@@ -123,17 +145,17 @@ pub(crate) async fn ask(
     }
 }
 
-async fn report(hub: Hub, received: Arc<AtomicU64>, gauge: Gauge, reporter: Reporter) {
+async fn report(board: Board, received: Arc<AtomicU64>, gauge: Gauge, reporter: Reporter) {
     let mut ticks = interval(REPORT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        reporter.send(Event::Stats(Stats::Relay(stats(&hub, &received, &gauge))));
+        reporter.send(Event::Stats(Stats::Relay(stats(&board, &received, &gauge))));
     }
 }
 
-fn stats(hub: &Hub, received: &AtomicU64, gauge: &Gauge) -> RelayStats {
-    let counters = hub.counters();
+fn stats(board: &Board, received: &AtomicU64, gauge: &Gauge) -> RelayStats {
+    let counters = board.counters();
     RelayStats {
         chunks_received: received.load(Ordering::Relaxed),
         chunks_forwarded: counters.forwarded,
@@ -141,7 +163,7 @@ fn stats(hub: &Hub, received: &AtomicU64, gauge: &Gauge) -> RelayStats {
         chunks_dropped: counters.dropped,
         chunks_refused: counters.refused,
         opened_inner: edge_seal::EpochDek::ever_held(),
-        children: hub.children(),
+        children: board.hub(board.whole()).map_or(0, |hub| hub.children()),
         uplink: Box::new(gauge.stats()),
         cpu_s: process::cpu_s(),
         rss_kib: process::rss_kib(),
@@ -149,23 +171,26 @@ fn stats(hub: &Hub, received: &AtomicU64, gauge: &Gauge) -> RelayStats {
 }
 
 /// Hands everything from the parent to the hub.
-struct Carrier {
-    hub: Hub,
-    own: Fingerprint,
-    received: Arc<AtomicU64>,
-    reporter: Reporter,
+pub(crate) struct Carrier {
+    pub(crate) hub: Hub,
+    pub(crate) own: Fingerprint,
+    pub(crate) received: Arc<AtomicU64>,
+    pub(crate) reporter: Reporter,
+    /// Hears of parents that come and go; nobody does for a sub-stream, beside those of the whole stream.
+    pub(crate) told: Option<Reporter>,
 }
 
 impl Handler for Carrier {
     fn connected(&mut self, session: &Session, chain: &[Fingerprint], why: &str) {
         self.hub.set_chain([chain, &[self.own]].concat());
         let parent = session.peer();
-        self.reporter.send(Event::Connected {
+        let event = || Event::Connected {
             parent: parent.key_id().to_string(),
             fingerprint: parent.fingerprint().to_string(),
             depth: chain.len(),
             why: why.to_owned(),
-        });
+        };
+        self.told.iter().for_each(|reporter| reporter.send(event()));
     }
 
     fn media(&mut self, chunk: InnerSealed, hint: Hint) -> Taken {
@@ -188,7 +213,13 @@ impl Handler for Carrier {
         self.reporter.send(Event::Accused { parent: parent.to_string(), misdeed: misdeed.to_owned() });
     }
 
+    fn wayless(&mut self) {
+        self.hub.set_chain(Vec::new());
+    }
+
     fn disconnected(&mut self, reason: &Error) {
-        self.reporter.send(Event::Disconnected { reason: reason.to_string() });
+        self.hub.set_chain(Vec::new());
+        let event = || Event::Disconnected { reason: reason.to_string() };
+        self.told.iter().for_each(|reporter| reporter.send(event()));
     }
 }

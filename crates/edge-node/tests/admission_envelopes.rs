@@ -5,6 +5,7 @@ use bytes::Bytes;
 use edge_crypto::Secret;
 use edge_crypto::random::Seeded;
 use edge_node::admission::{Error, Keys, Refusal, Reply, Request, Tree, clear_reply, refresh};
+use edge_alm::path::Descriptions;
 use edge_node::description::Description;
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 
@@ -24,6 +25,7 @@ fn welcome() -> Reply {
         spatial_layers: 3,
         temporal_layers: 3,
         audio_channels: 1,
+        descriptions: Descriptions::One,
     };
     Reply::Welcome { epoch: Epoch(4), tree: Tree::Apart, welcome: Bytes::from_static(b"signed"), description }
 }
@@ -68,4 +70,24 @@ fn every_cut_and_every_flipped_bit_is_refused() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         assert!(keys(1).open_reply(&flipped, ANNA).is_err(), "bit {bit}");
     }
+}
+
+#[test]
+fn a_cut_stream_says_so_in_bits_that_are_zero_for_any_other() {
+    let Reply::Welcome { description, .. } = welcome() else { panic!("a Welcome") };
+    let bytes = |descriptions| {
+        let mut out = edge_wire::Writer::new();
+        Description { descriptions, ..description }.write(&mut out);
+        out.finish()
+    };
+    assert_eq!(bytes(Descriptions::One), [2, 128, 1, 104, 0, 0, 0, 30, 0, 0, 0, 1, 3, 3, 1]);
+    for (descriptions, temporal) in [(Descriptions::Two, 0x13), (Descriptions::Four, 0x23)] {
+        let cut = bytes(descriptions);
+        assert_eq!(cut[13], temporal);
+        let read = Description::read(&mut edge_wire::Reader::new(&cut)).unwrap();
+        assert_eq!((read.descriptions, read.temporal_layers), (descriptions, 3));
+    }
+    let mut unknown = bytes(Descriptions::One);
+    unknown[13] = 0x33;
+    assert!(Description::read(&mut edge_wire::Reader::new(&unknown)).is_err());
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use edge_alm::path::Descriptions;
 use edge_codec::video::Mode;
 use edge_node::hub::Room;
 use edge_node::publisher::Source;
@@ -281,6 +282,10 @@ pub(crate) struct Publish {
     /// Video bit rate in kbit/s; by picture size without.
     #[arg(long)]
     pub(crate) bitrate: Option<u32>,
+    /// Cut the pictures into this many descriptions, 1, 2 or 4, that travel apart: with some of them the picture goes
+    /// on at a lower rate.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = descriptions)]
+    pub(crate) mdc: Descriptions,
     /// Address to listen on.
     #[arg(long, default_value = "0.0.0.0:0")]
     pub(crate) listen: SocketAddr,
@@ -446,6 +451,9 @@ pub(crate) struct Demo {
     /// Your own video instead of the test pattern.
     #[arg(long)]
     pub(crate) input: Option<PathBuf>,
+    /// Cut the pictures into this many descriptions: 1, 2 or 4.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = descriptions, conflicts_with = "churn")]
+    pub(crate) mdc: Descriptions,
     /// Write the report's numbers here too; to standard output without a path.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
@@ -479,6 +487,15 @@ fn shape(text: &str) -> Result<Shape, String> {
         Some((width.parse().ok()?, height.parse().ok()?, fps.parse().ok().filter(|fps| *fps > 0)?))
     };
     parse().ok_or_else(|| "a shape looks like 1280x720@30".to_owned())
+}
+
+fn descriptions(text: &str) -> Result<Descriptions, String> {
+    match text {
+        "1" => Ok(Descriptions::One),
+        "2" => Ok(Descriptions::Two),
+        "4" => Ok(Descriptions::Four),
+        _ => Err("1, 2 or 4".to_owned()),
+    }
 }
 
 fn policy(text: &str) -> Result<Policy, String> {

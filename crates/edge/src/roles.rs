@@ -39,6 +39,7 @@ pub(crate) fn publish(publish: args::Publish, console: &Console) -> Result<ExitC
         audio: publish.audio,
         mode: publish.svc,
         bitrate_kbps: publish.bitrate,
+        descriptions: publish.mdc,
         duration: publish.duration.map(Duration::try_from_secs_f64).transpose()?,
         repeat: if publish.repeat { Repeat::Forever } else { Repeat::Once },
         wait_for: publish.wait_for,

@@ -46,8 +46,12 @@ impl Status {
         let (spatial, temporal) = stats.top_layer;
         let why = &stats.uplink.why;
         let code = self.safety_code.as_deref().unwrap_or("-");
+        let cut = match stats.lanes.len() {
+            0 => String::new(),
+            all => format!(" · {} of {all} descriptions", stats.descriptions),
+        };
         format!(
-            "S{spatial}T{temporal} ({why}) · depth {} · p50 {:.0} p95 {:.0} ms · {} pictures, {} lost · epoch {} · {code}",
+            "S{spatial}T{temporal} ({why}){cut} · depth {} · p50 {:.0} p95 {:.0} ms · {} pictures, {} lost · epoch {} · {code}",
             stats.uplink.depth,
             stats.latency_ms.p50,
             stats.latency_ms.p95,

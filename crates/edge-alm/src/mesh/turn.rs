@@ -45,8 +45,8 @@ const DELAY_TOLD_MS: u64 = 10_000;
 const DWELL_MS: u64 = 2_000;
 /// Time in which there is at most one change for a better one, in ms; while settling, as many as are remembered.
 const VOLUNTARY_MS: u64 = 60_000;
-/// A better way takes at most this many of ten parts of the delay, and is this many ms shorter.
-const BETTER_TENTHS: u32 = 9;
+/// A better way is shorter by one of this many parts of the delay, and by this many ms.
+const BETTER_PART: u32 = 16;
 const BETTER_MS: u32 = 4;
 /// Time between two looks for something better, in ms: doubled from the least to the most while nothing comes of them.
 pub(super) const IMPROVE_MS_MIN: u64 = 1_500;
@@ -519,5 +519,5 @@ fn is_less(cost: u32, than: u32) -> bool {
 
 /// The longest delay that is better than this one by the margin.
 fn better_than(cost: u32) -> u32 {
-    (cost / 10 * BETTER_TENTHS).min(cost.saturating_sub(BETTER_MS))
+    cost.saturating_sub((cost / BETTER_PART).max(BETTER_MS))
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use edge_alm::path::{Descriptions, stream_id};
+use edge_alm::path::{Descriptions, SubStreamPath, stream_id};
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::control::{Message, Refusal};
 use edge_wire::id::StreamId;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Hub, child};
+use super::{Counters, Ending, Hub, child};
 use crate::neighbours::Neighbours;
 
 /// Sub-streams whose carrying may wait to be begun.
@@ -19,6 +21,10 @@ pub const MAX_WANTED: usize = 8;
 
 /// How long a newcomer may take to say what it wants.
 const SPEAK_WITHIN: Duration = Duration::from_secs(10);
+/// How long a newcomer waits for a sub-stream that is only now begun; less than it waits for any answer.
+const CARRY_WITHIN: Duration = Duration::from_secs(4);
+/// Time between two looks whether it is carried.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Hubs by the stream that they carry; clones share them.
 #[derive(Clone, Debug)]
@@ -28,21 +34,51 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     whole: StreamId,
     hubs: Mutex<BTreeMap<StreamId, Hub>>,
+    /// What hubs that are gone have counted.
+    past: Mutex<Counters>,
     wanted: mpsc::Sender<StreamId>,
 }
 
 impl Board {
     /// A board with the hub of the whole stream, and the end that hears which sub-streams newcomers ask for in vain.
+    /// Who drops that end carries no other sub-streams than those that are here.
     pub fn new(whole: Hub) -> (Self, mpsc::Receiver<StreamId>) {
         let (wanted, asked) = mpsc::channel(MAX_WANTED);
         let stream = whole.stream();
         let hubs = Mutex::new(BTreeMap::from([(stream, whole)]));
-        (Self(Arc::new(Inner { whole: stream, hubs, wanted })), asked)
+        (Self(Arc::new(Inner { whole: stream, hubs, past: Mutex::default(), wanted })), asked)
     }
 
     /// Adds the hub of a sub-stream.
     pub fn add(&self, hub: Hub) {
         self.hubs().insert(hub.stream(), hub);
+    }
+
+    /// Takes the hub of a sub-stream off, if it still is the one that is here.
+    pub fn remove(&self, hub: &Hub) {
+        let mut hubs = self.hubs();
+        if hubs.get(&hub.stream()).is_some_and(|present| present.same_as(hub)) {
+            hubs.remove(&hub.stream());
+            let mut past = super::lock(&self.0.past);
+            *past = past.plus(hub.counters());
+        }
+    }
+
+    /// Totals of all hubs since the start.
+    pub fn counters(&self) -> Counters {
+        let past = *super::lock(&self.0.past);
+        self.all().iter().fold(past, |sum, hub| sum.plus(hub.counters()))
+    }
+
+    /// The hubs of sub-streams, each with the path that it is for.
+    pub fn lanes(&self) -> Vec<(SubStreamPath, Hub)> {
+        let lanes = sub_streams(self.0.whole).into_iter();
+        lanes.filter_map(|(path, stream)| Some((path, self.hub(stream)?))).collect()
+    }
+
+    /// The stream whose hub is always here.
+    pub fn whole(&self) -> StreamId {
+        self.0.whole
     }
 
     /// Every hub.
@@ -53,6 +89,18 @@ impl Board {
     /// The hub that carries `stream`.
     pub fn hub(&self, stream: StreamId) -> Option<Hub> {
         self.hubs().get(&stream).cloned()
+    }
+
+    /// Ends the sub-streams, and then the whole stream: with that everything is over for who is below.
+    pub async fn finish(&self, ending: Ending, patience: Duration) {
+        let mut lanes = JoinSet::new();
+        for (_, hub) in self.lanes() {
+            lanes.spawn(async move { hub.finish(ending, patience).await });
+        }
+        while lanes.join_next().await.is_some() {}
+        if let Some(hub) = self.hub(self.0.whole) {
+            hub.finish(ending, patience).await;
+        }
     }
 
     /// Accepts children until the endpoint closes.
@@ -84,24 +132,35 @@ impl Board {
             }
         };
         let stream = first.stream();
-        match self.hub(stream) {
-            Some(hub) => child::serve(hub, session, serial, first).await,
-            None => self.turn_away(&session, stream).await,
+        match self.carried(stream).await {
+            Ok(hub) => child::serve(hub, session, serial, first).await,
+            Err((reason, detail)) => turn_away(&session, stream, (reason, detail)).await,
         }
     }
 
-    async fn turn_away(&self, session: &Session, stream: StreamId) {
-        let (reason, detail) = match sub_streams(self.0.whole).contains(&stream) {
-            true => {
-                // Who asks again in a moment finds it carried, if this node can get it.
-                let _ = self.0.wanted.try_send(stream);
-                (Refusal::Full, "this peer does not carry that sub-stream yet")
+    /// The hub for `stream`; that of a sub-stream may be on its way.
+    async fn carried(&self, stream: StreamId) -> Result<Hub, (Refusal, &'static str)> {
+        let unknown = Err((Refusal::UnknownStream, "this peer does not carry that stream"));
+        if stream == self.0.whole {
+            return self.hub(stream).map_or(unknown, Ok);
+        }
+        if !sub_streams(self.0.whole).iter().any(|(_, lane)| *lane == stream) {
+            return unknown;
+        }
+        let until = Instant::now() + CARRY_WITHIN;
+        while Instant::now() < until {
+            match self.hub(stream) {
+                Some(hub) if !hub.chain().is_empty() => return Ok(hub),
+                Some(_) => {}
+                None => {
+                    if let Err(TrySendError::Closed(_)) = self.0.wanted.try_send(stream) {
+                        return unknown;
+                    }
+                }
             }
-            false => (Refusal::UnknownStream, "this peer does not carry that stream"),
-        };
-        let refusal = Message::Refused { stream, reason, detail: detail.to_owned() };
-        let _ = session.try_send_control(&refusal.to_bytes());
-        session.finish(CloseCode::DONE, "no subscription", SPEAK_WITHIN).await;
+            sleep(LOOK_EVERY).await;
+        }
+        Err((Refusal::Full, "this peer has no way to get that sub-stream at the moment"))
     }
 
     /// No code panics while it holds this lock, so a poisoned one is as good as any.
@@ -110,8 +169,14 @@ impl Board {
     }
 }
 
-/// The streams that descriptions of `whole` may travel as.
-pub fn sub_streams(whole: StreamId) -> Vec<StreamId> {
+async fn turn_away(session: &Session, stream: StreamId, (reason, detail): (Refusal, &str)) {
+        let refusal = Message::Refused { stream, reason, detail: detail.to_owned() };
+        let _ = session.try_send_control(&refusal.to_bytes());
+        session.finish(CloseCode::DONE, "no subscription", SPEAK_WITHIN).await;
+    }
+
+/// The streams that descriptions of `whole` may travel as, with their paths.
+pub fn sub_streams(whole: StreamId) -> Vec<(SubStreamPath, StreamId)> {
     let kinds = [Descriptions::Two, Descriptions::Four];
-    kinds.iter().flat_map(|kind| kind.leaves()).map(|path| stream_id(whole, &path)).collect()
+    kinds.iter().flat_map(|kind| kind.leaves()).map(|path| (path, stream_id(whole, &path))).collect()
 }

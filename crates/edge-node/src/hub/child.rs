@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use edge_net::delivery::{self, Kind};
-use edge_net::{CloseCode, Error, Session};
+use edge_net::{CloseCode, Error, Path, Session};
 use edge_relay::{Handle, Start, Subscription, Transmit};
 use edge_wire::control::{MAX_CHAIN, MAX_DETAIL, Message, Refusal};
 use edge_wire::id::Fingerprint;
@@ -16,10 +16,12 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::allowance::Allowance;
-use super::{Hub, Seat, Upward, lock, lost, subscriber_id, transit_context};
+use super::{Hub, Seat, Seated, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
 use crate::neighbours::Neighbours;
 
+/// Time between two looks at what the path to a child does.
+const LOOK_EVERY_MS: u64 = 100;
 /// Priorities on one link: sound, then key frames, then lower layers.
 const AUDIO: i32 = 300;
 const KEY: i32 = 200;
@@ -29,7 +31,7 @@ const BASE: i32 = 100;
 pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Message) {
     let peer = session.peer().fingerprint();
     let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial, subscribed: None });
-    if let Some(neighbours) = &hub.0.neighbours {
+    if let Some(neighbours) = hub.company() {
         neighbours.join(&session);
     }
     if let Some(old) = replaced {
@@ -87,13 +89,15 @@ struct Child {
 impl Child {
     fn handle(&mut self, message: Message) {
         if Neighbours::takes(&message) {
-            return self.hub.0.neighbours.iter().for_each(|neighbours| neighbours.hear(&self.session, message.clone()));
+            return self.hub.company().iter().for_each(|neighbours| neighbours.hear(&self.session, message.clone()));
         }
         if message.stream() != self.hub.0.stream {
             return self.refuse(&message, Refusal::UnknownStream, "this peer does not carry that stream");
         }
         match message {
-            Message::Subscribe { subscription, policy, .. } => self.subscribe(subscription, policy),
+            Message::Subscribe { subscription, policy, role, .. } => {
+                self.subscribe(subscription, Seated { policy, role })
+            }
             Message::Unsubscribe { .. } => self.unsubscribe(),
             Message::SetPolicy { policy, .. } => self.set_policy(policy),
             Message::Recover { need, .. } => self.hub.want(Upward::Recover(need)),
@@ -116,7 +120,8 @@ impl Child {
         }
     }
 
-    fn subscribe(&mut self, subscription: u32, policy: Policy) {
+    fn subscribe(&mut self, subscription: u32, seated: Seated) {
+        let policy = seated.policy;
         let stream = self.hub.0.stream;
         let chain = lock(&self.hub.0.chain).clone();
         let asked = Message::Unsubscribe { stream };
@@ -129,7 +134,7 @@ impl Child {
         if chain.len() >= MAX_CHAIN {
             return self.refuse(&asked, Refusal::TooDeep, "this peer's way to the publisher is as long as may be");
         }
-        if !self.hub.has_room(self.peer, policy) {
+        if !self.hub.has_room(self.peer, policy) && !self.hub.make_room(self.peer, seated) {
             return self.refuse(&asked, Refusal::Full, "this peer has no room for another child");
         }
         let granted = self.grant(subscription, policy);
@@ -137,7 +142,7 @@ impl Child {
             Ok(handle) => {
                 let answer = Message::Subscribed { stream, subscription, chain };
                 super::send(&self.session, &answer.to_bytes());
-                self.mark_subscribed(Some(policy));
+                self.mark_subscribed(Some(seated));
                 self.start_writer(handle);
                 self.hub.report_child(&self.session, true);
             }
@@ -145,9 +150,9 @@ impl Child {
         }
     }
 
-    fn mark_subscribed(&self, policy: Option<Policy>) {
+    fn mark_subscribed(&self, seated: Option<Seated>) {
         if let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer) {
-            seat.subscribed = policy;
+            seat.subscribed = seated;
         }
     }
 
@@ -197,8 +202,11 @@ impl Child {
     fn set_policy(&mut self, policy: Policy) {
         let Ok(subscriber) = subscriber_id(self.peer) else { return };
         // Even a full parent grants it: a child whose other parent died must not be left with the base.
-        if lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy).is_ok() {
-            self.mark_subscribed(Some(policy));
+        if lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy).is_ok()
+            && let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer)
+            && let Some(seated) = &mut seat.subscribed
+        {
+            seated.policy = policy;
         }
     }
 
@@ -227,7 +235,7 @@ impl Child {
             true => {
                 self.unsubscribe();
                 lock(&self.hub.0.memory).forget(self.peer);
-                self.hub.0.neighbours.iter().for_each(|neighbours| neighbours.leave(&self.session));
+                self.hub.company().iter().for_each(|neighbours| neighbours.leave(&self.session));
             }
             false => self.stop_writer(),
         }
@@ -236,15 +244,20 @@ impl Child {
 
 /// Seals and sends while the link has room. A child that is too slow is thinned by the relay core meanwhile.
 async fn write(hub: Hub, session: Session, handle: Handle, notify: Arc<Notify>) {
+    let (mut path, mut looked_ms) = (session.path(), clock::now_ms());
     loop {
         notify.notified().await;
         loop {
             if session.writable().await.is_err() {
                 return;
             }
-            let polled = lock(&hub.0.relay).poll(handle, clock::now_ms(), &hub.0.arena);
+            let now_ms = clock::now_ms();
+            if now_ms.saturating_sub(looked_ms) >= LOOK_EVERY_MS {
+                (path, looked_ms) = (session.path(), now_ms);
+            }
+            let polled = lock(&hub.0.relay).poll(handle, now_ms, &hub.0.arena);
             match polled {
-                Ok(Some(transmit)) => send_media(&hub, &session, transmit),
+                Ok(Some(transmit)) => send_media(&hub, &session, &path, transmit),
                 Ok(None) => break,
                 Err(error) => {
                     tracing::info!(%error, "a subscription ended");
@@ -255,11 +268,11 @@ async fn write(hub: Hub, session: Session, handle: Handle, notify: Arc<Notify>) 
     }
 }
 
-fn send_media(hub: &Hub, session: &Session, transmit: Transmit) {
+fn send_media(hub: &Hub, session: &Session, path: &Path, transmit: Transmit) {
     let priority = priority(&transmit);
     let len = u64::try_from(transmit.message.len()).unwrap_or(u64::MAX);
     let message = transmit.message.into_bytes();
-    let way = delivery::choose(&session.path(), kind(&transmit.hint, transmit.header.layer), message.len());
+    let way = delivery::choose(path, kind(&transmit.hint, transmit.header.layer), message.len());
     match session.try_send_by(message, priority, way) {
         Ok(()) => {
             hub.0.forwarded.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Recovery};
+use edge_wire::control::{Message, Recovery, Refusal, Role};
 use edge_wire::id::{Epoch, Fingerprint, KeyId, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -43,6 +43,8 @@ const PER_SECOND: f64 = 48.0;
 /// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
 const STANDBY_SHARE: u64 = 4;
 
+/// How long a child that is given up may take to hear of it.
+const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 
 /// What children want from above.
@@ -88,6 +90,19 @@ pub struct Counters {
     pub refused: u64,
 }
 
+impl Counters {
+    /// The sums.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            forwarded: self.forwarded.saturating_add(other.forwarded),
+            bytes: self.bytes.saturating_add(other.bytes),
+            dropped: self.dropped.saturating_add(other.dropped),
+            refused: self.refused.saturating_add(other.refused),
+        }
+    }
+}
+
 /// How much a node carries for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -113,7 +128,7 @@ pub struct Settings {
     pub limits: Limits,
     /// What the hub may give away.
     pub room: Room,
-    /// Passes offers of capacity on, if this node takes part in that.
+    /// Passes offers of capacity on, if this node takes part in that; the hub of a sub-stream only tells the epoch.
     pub neighbours: Option<Neighbours>,
     /// Takes reports.
     pub reporter: Reporter,
@@ -169,8 +184,15 @@ struct Inner {
 struct Seat {
     session: Session,
     serial: u64,
-    /// The layers that it subscribed to.
-    subscribed: Option<Policy>,
+    /// What it subscribed to, and what for.
+    subscribed: Option<Seated>,
+}
+
+/// A child's subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seated {
+    policy: Policy,
+    role: Role,
 }
 
 impl Hub {
@@ -222,6 +244,11 @@ impl Hub {
         *lock(&self.0.room) = room;
     }
 
+    /// How much this node gives away.
+    pub fn room(&self) -> Room {
+        *lock(&self.0.room)
+    }
+
     /// What the whole stream takes, in kbit/s; 0 before media flowed for a while.
     pub fn stream_kbps(&self) -> u64 {
         lock(&self.0.rates).of(Policy::UNCAPPED)
@@ -235,6 +262,11 @@ impl Hub {
     /// The stream.
     pub fn stream(&self) -> StreamId {
         self.0.stream
+    }
+
+    /// Whether `other` is a handle of this same hub.
+    pub fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Links to children, for measurements.
@@ -251,7 +283,11 @@ impl Hub {
         let room = *lock(&self.0.room);
         let others: Vec<Policy> = {
             let children = lock(&self.0.children);
-            children.iter().filter(|(other, _)| **other != peer).filter_map(|(_, seat)| seat.subscribed).collect()
+            children
+                .iter()
+                .filter(|(other, _)| **other != peer)
+                .filter_map(|(_, seat)| seat.subscribed.map(|seated| seated.policy))
+                .collect()
         };
         let rates = lock(&self.0.rates);
         let whole = rates.of(Policy::UNCAPPED);
@@ -284,6 +320,11 @@ impl Hub {
         }
     }
 
+    /// The neighbours, for a hub of the whole stream: offers travel over its links only.
+    fn company(&self) -> Option<&Neighbours> {
+        self.0.neighbours.as_ref().filter(|neighbours| neighbours.stream() == self.0.stream)
+    }
+
     /// Offers are about the epoch of the media.
     fn turn(&self, epoch: Epoch) {
         if let Some(neighbours) = &self.0.neighbours
@@ -291,6 +332,32 @@ impl Hub {
         {
             neighbours.turn(epoch, &self.chain());
         }
+    }
+
+    /// Gives up a child that carries nothing on for one that does. `false` when there is none.
+    fn make_room(&self, newcomer: Fingerprint, seated: Seated) -> bool {
+        if seated.role != Role::Carrier || self.chain().is_empty() {
+            return false;
+        }
+        let leaf = {
+            let children = lock(&self.0.children);
+            let leaves = children.iter().filter_map(|(peer, seat)| {
+                let policy = seat.subscribed.filter(|seated| seated.role == Role::Leaf)?.policy;
+                (*peer != newcomer).then_some((policy != Policy::BLINKING_DOT, *peer, seat.session.clone()))
+            });
+            // Who has the base only has another parent for the rest.
+            leaves.min_by_key(|(whole, peer, _)| (*whole, *peer))
+        };
+        let Some((_, peer, session)) = leaf else { return false };
+        if let Some(seat) = lock(&self.0.children).get_mut(&peer) {
+            seat.subscribed = None;
+        }
+        let detail = "a peer that carries the stream on needs the room".to_owned();
+        send(&session, &Message::Refused { stream: self.0.stream, reason: Refusal::Full, detail }.to_bytes());
+        tokio::spawn(async move {
+            session.finish(CloseCode::DONE, "the room is needed", MAKE_ROOM_WITHIN).await;
+        });
+        true
     }
 
     /// Counts a chunk from the parent that was not authentic.
@@ -405,7 +472,11 @@ impl Hub {
         }
     }
 
+    /// Sub-streams are fed to the same children.
     fn report_child(&self, session: &Session, present: bool) {
+        if self.0.neighbours.is_some() && self.company().is_none() {
+            return;
+        }
         self.0.reporter.send(Event::Child { key_id: session.peer().key_id().to_string(), present });
     }
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use edge_codec::audio;
 use edge_codec::pattern::{Tone, Video};
-use edge_codec::video::{Encoder, EncoderConfig, Frame, LayerFrame, Recovery};
+use edge_codec::description::{Described, Encoders, MAX_DESCRIPTIONS, Split};
+use edge_codec::video::{EncoderConfig, Frame, Recovery};
 use tokio::sync::mpsc;
 
 use crate::{Error, clock};
@@ -19,8 +20,8 @@ pub(super) const MAX_WAITING: usize = 16;
 /// One encoded picture or packet of sound.
 #[derive(Debug)]
 pub(super) enum Unit {
-    /// All layer frames of a picture.
-    Video(Vec<LayerFrame>),
+    /// All layer frames of a picture, in the description whose turn it is.
+    Video(Described),
     /// One Opus packet.
     Audio(Sound),
 }
@@ -38,7 +39,8 @@ pub(super) struct Sound {
 /// What the rest of the publisher shares with the capture threads.
 #[derive(Debug, Default)]
 pub(super) struct Controls {
-    wanted: AtomicU8,
+    /// By description.
+    wanted: [AtomicU8; MAX_DESCRIPTIONS],
     stop: AtomicU8,
     pub(super) skipped: AtomicU64,
     pub(super) encoded: AtomicU64,
@@ -46,9 +48,18 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    /// Asks the encoder for a recovery frame.
+    /// Asks every encoder for a recovery frame.
     pub(super) fn request(&self, need: Recovery) {
-        self.wanted.fetch_or(bit(need), Ordering::Relaxed);
+        for wanted in &self.wanted {
+            wanted.fetch_or(bit(need), Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the encoder of one description for a recovery frame.
+    pub(super) fn request_of(&self, description: usize, need: Recovery) {
+        if let Some(wanted) = self.wanted.get(description) {
+            wanted.fetch_or(bit(need), Ordering::Relaxed);
+        }
     }
 
     /// Ends the capture after the present frame.
@@ -67,11 +78,13 @@ impl Controls {
         self.encode_us.load(Ordering::Relaxed) as f64 / encoded as f64 / 1000.0
     }
 
-    fn pass_on(&self, encoder: &mut Encoder) {
-        let wanted = self.wanted.swap(0, Ordering::Relaxed);
-        for need in [Recovery::Switch, Recovery::LongTermReference, Recovery::KeyFrame] {
-            if wanted & bit(need) != 0 {
-                encoder.request(need);
+    fn pass_on(&self, encoders: &mut Encoders) {
+        for (description, wanted) in (0..).zip(&self.wanted) {
+            let wanted = wanted.swap(0, Ordering::Relaxed);
+            for need in [Recovery::Switch, Recovery::LongTermReference, Recovery::KeyFrame] {
+                if wanted & bit(need) != 0 {
+                    encoders.request(description, need);
+                }
             }
         }
     }
@@ -133,11 +146,11 @@ impl Pictures for Pattern {
 /// without waiting for the network.
 pub(super) fn video_thread(
     (start_us, mut pictures): (u64, Box<dyn Pictures>),
-    config: EncoderConfig,
+    (config, split): (EncoderConfig, Split),
     controls: Arc<Controls>,
     out: mpsc::Sender<Unit>,
 ) -> Result<thread::JoinHandle<Result<(), Error>>, Error> {
-    let mut encoder = Encoder::new(config)?;
+    let mut encoders = Encoders::new(&config, split)?;
     let guard = controls.clone();
     let run = move || -> Result<(), Error> {
         let pace = Pace::start();
@@ -147,11 +160,11 @@ pub(super) fn video_thread(
                 controls.skipped.fetch_add(1, Ordering::Relaxed);
             }
             let captured_us = clock::unix_us();
-            controls.pass_on(&mut encoder);
+            controls.pass_on(&mut encoders);
             let source_us = frame.pts_us;
             let pts_us = start_us.saturating_add(source_us);
             let started = Instant::now();
-            let layers = encoder.encode(&frame.at(pts_us, captured_us))?;
+            let picture = encoders.encode(&frame.at(pts_us, captured_us))?;
             let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             controls.encode_us.fetch_add(took, Ordering::Relaxed);
             controls.encoded.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +173,7 @@ pub(super) fn video_thread(
                     (start_us.saturating_add(sound.pts_us), sound.number.saturating_add(start_us / 1000));
                 Unit::Audio(Sound { captured_us, pts_us, number, ..sound })
             });
-            let units = std::iter::once(Unit::Video(layers)).chain(sounds);
+            let units = std::iter::once(Unit::Video(picture)).chain(sounds);
             if units.into_iter().any(|unit| out.blocking_send(unit).is_err()) {
                 break;
             }

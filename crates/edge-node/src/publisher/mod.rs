@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use edge_alm::path::{Descriptions, SubStreamPath};
 use edge_codec::video::Mode;
 use edge_crypto::random::System;
 use edge_crypto::{Random, Secret, hash};
@@ -27,7 +28,8 @@ use tokio::task::JoinSet;
 
 use crate::admission::Keys;
 use crate::event::{Event, PublishStats, Reporter, Stats};
-use crate::hub::{self, Board, Ending, Hub, Room, Upward};
+use crate::hub::{Board, Ending, Hub, Room, Upward};
+use crate::lane;
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::state::{Record, Vault};
@@ -87,6 +89,8 @@ pub struct Options {
     pub mode: Option<Mode>,
     /// Video bit rate; `None` picks by picture size.
     pub bitrate_kbps: Option<u32>,
+    /// Into how many descriptions the pictures are cut; they share the bit rate.
+    pub descriptions: Descriptions,
     /// Stop after this much media.
     pub duration: Option<Duration>,
     /// Repeat the input from its start until stopped.
@@ -152,6 +156,8 @@ struct Stage {
     endpoint: Arc<Endpoint>,
     hub: Hub,
     wishes: mpsc::Receiver<Upward>,
+    board: Board,
+    lanes: Vec<(Hub, mpsc::Receiver<Upward>)>,
     program: Program,
     opening: Opening,
     ticket: Ticket,
@@ -167,24 +173,27 @@ impl Stage {
         let program = Program::open(options, opening.media_start_us())?;
         let stream = opening.group.stream();
         // A publisher has no parents: what it hears of others it only passes on.
-        let (neighbours, _) = Neighbours::new(stream, bundle.fingerprint());
-        let (hub, wishes) = Hub::new(hub::Settings {
-            stream,
-            limits: edge_relay::Limits::default(),
-            room: options.room,
-            neighbours: Some(neighbours.clone()),
-            reporter: reporter.clone(),
-        })?;
-        hub.set_chain(vec![bundle.fingerprint()]);
+        let neighbours = Neighbours::new(stream, bundle.fingerprint());
+        let open = |path: &SubStreamPath| -> Result<_, Error> {
+            let (hub, wishes) = lane::hub(path, &neighbours, options.room, reporter)?;
+            hub.set_chain(vec![bundle.fingerprint()]);
+            Ok((hub, wishes))
+        };
+        let (hub, wishes) = open(&SubStreamPath::WHOLE)?;
+        // Every lane that there is is here; nobody listens for wishes for others.
+        let (board, _) = Board::new(hub.clone());
+        let paths = options.descriptions.leaves().into_iter().filter(|path| !path.is_whole());
+        let lanes = paths.map(|path| open(&path)).collect::<Result<Vec<_>, _>>()?;
+        lanes.iter().for_each(|(lane, _)| board.add(lane.clone()));
         let hops = crate::ticket::own_hops(bundle, endpoint.local_addr()?, &options.advertise);
         let secret = Secret::from_slice(opening.secret.expose());
         let ticket = Ticket { stream, publisher: bundle.fingerprint(), hops: hops.clone(), secret };
-        let offering = Offering { bundle: bundle.clone(), hops, hub: hub.clone(), neighbours, room: options.room };
-        Ok(Self { endpoint, hub, wishes, program, opening, ticket, offering, reporter: reporter.clone() })
+        let offering = Offering { bundle: bundle.clone(), hops, board: board.clone(), neighbours, room: options.room };
+        Ok(Self { endpoint, hub, wishes, board, lanes, program, opening, ticket, offering, reporter: reporter.clone() })
     }
 
     async fn play(self, options: &Options, commands: mpsc::Receiver<Command>, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { endpoint, hub, wishes, program, opening, ticket, offering, reporter } = self;
+        let Self { endpoint, hub, wishes, board, lanes, program, opening, ticket, offering, reporter } = self;
         reporter.send(ready(&options.bundle, &ticket));
         let Opening { group, dek, vault, unsent, born_us, desk, .. } = opening;
         for emission in &unsent {
@@ -194,11 +203,21 @@ impl Stage {
         let controls = Arc::new(Controls::default());
         let (members, watching) = watch::channel(group.roster().len());
         let (keys_in, keys_out) = mpsc::channel(sealer::MAX_KEYS);
+        let mut tasks = JoinSet::new();
+        let mut sealing = Vec::new();
+        for (description, (hub, wishes)) in lanes.into_iter().enumerate() {
+            let sender = edge_seal::Sender::new(hub.stream(), group.epoch(), crate::description::copy(&dek));
+            sealing.push(sealer::Lane { sender, hub });
+            tasks.spawn(recover(wishes, description, controls.clone()));
+        }
         let sealer = Sealer {
-            sender: edge_seal::Sender::new(group.stream(), group.epoch(), dek),
+            main: sealer::Lane {
+                sender: edge_seal::Sender::new(group.stream(), group.epoch(), dek),
+                hub: hub.clone(),
+            },
+            lanes: sealing,
             origin: Origin::from(options.bundle.fingerprint()),
             frame_duration_us: program.frame_duration_us(),
-            hub: hub.clone(),
             totals: totals.clone(),
         };
         let Some(secret) = &ticket.secret else { return Err(Error::NoSecret) };
@@ -218,10 +237,8 @@ impl Stage {
             desk,
             born_us,
         };
-        let mut tasks = JoinSet::new();
         let mut keeping = tokio::spawn(keeper.run(wishes, commands));
-        let (board, _wanted) = Board::new(hub.clone());
-        tasks.spawn(board.accept(endpoint.clone()));
+        tasks.spawn(board.clone().accept(endpoint.clone()));
         tasks.spawn(offering.run());
         let gauge = Gauge { totals, controls: controls.clone(), hub: hub.clone(), members: watching.clone() };
         tasks.spawn(gauge.clone().report(reporter.clone()));
@@ -231,13 +248,22 @@ impl Stage {
             played = program.perform(&controls, watching, sealer, keys_out) => played,
         };
         controls.stop();
-        hub.finish(Ending::StreamOver, FAREWELL).await;
+        board.finish(Ending::StreamOver, FAREWELL).await;
         keeping.abort();
         tasks.abort_all();
         reporter.send_last(Event::Stats(Stats::Publish(gauge.stats()))).await;
         endpoint.close(CloseCode::DONE, "the publisher ended");
         endpoint.wait_idle().await;
         outcome
+    }
+}
+
+/// Passes on what children of one description want of its encoder; the rest goes by the whole stream.
+async fn recover(mut wishes: mpsc::Receiver<Upward>, description: usize, controls: Arc<Controls>) {
+    while let Some(wish) = wishes.recv().await {
+        if let Upward::Recover(need) = wish {
+            controls.request_of(description, need);
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_alm::path::Descriptions;
 use edge_codec::container::source::Hint;
 use edge_codec::container::{Rate, raw};
+use edge_codec::description::Split;
 use edge_codec::pattern::Tone;
 use edge_codec::video::{EncoderConfig, Mode};
 use edge_seal::EpochDek;
@@ -16,7 +18,7 @@ use super::input;
 use super::sealer::Sealer;
 use super::{Options, Repeat, Source};
 use crate::Error;
-use crate::description::Description;
+use crate::description::{self, Description};
 
 /// Pixels from which two spatial layers pay.
 const LARGE_PICTURE: u32 = 1280 * 720;
@@ -25,6 +27,8 @@ const LARGE_PICTURE: u32 = 1280 * 720;
 pub(super) struct Program {
     pictures: Box<dyn Pictures>,
     encoder: EncoderConfig,
+    descriptions: Descriptions,
+    split: Split,
     samples: Option<Box<dyn Samples>>,
     channels: u8,
     audience: usize,
@@ -60,6 +64,8 @@ impl Program {
         Ok(Self {
             pictures,
             encoder: encoder(options, size, rate, start_us),
+            descriptions: options.descriptions,
+            split: description::split(options.descriptions)?,
             channels: samples.as_ref().map_or(own_channels, |samples| samples.channels()),
             samples,
             audience: options.wait_for.saturating_add(1),
@@ -79,6 +85,7 @@ impl Program {
             spatial_layers: self.encoder.mode.spatial_layers(),
             temporal_layers: self.encoder.mode.temporal_layers(),
             audio_channels: self.channels,
+            descriptions: self.descriptions,
         }
     }
 
@@ -108,7 +115,7 @@ impl Program {
                 let span = (self.start_us, self.duration);
                 threads.push(sound_thread(samples, span, controls.clone(), units.clone())?);
             }
-            threads.push(video_thread((self.start_us, self.pictures), self.encoder, controls.clone(), units)?);
+            threads.push(video_thread((self.start_us, self.pictures), (self.encoder, self.split), controls.clone(), units)?);
             let ended = tokio::task::spawn_blocking(move || {
                 threads
                     .into_iter()

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use edge_link::Receiver;
 use edge_net::{CloseCode, Endpoint, Expect, Session};
 use edge_wire::chunk::{InnerSealed, Sealed};
-use edge_wire::control::{Message, Refusal};
+use edge_wire::control::{Message, Refusal, Role};
 use edge_wire::id::{Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::{Hint, Media};
@@ -75,6 +75,7 @@ pub(super) struct Link {
     /// Addresses of one peer; never empty.
     pub(super) hops: Vec<Hop>,
     pub(super) policy: Policy,
+    pub(super) role: Role,
     pub(super) neighbours: Option<Neighbours>,
     pub(super) serial: u64,
     pub(super) reports: mpsc::Sender<Report>,
@@ -132,7 +133,8 @@ impl Link {
         if let Some(neighbours) = &self.neighbours {
             neighbours.join(&session);
         }
-        let wish = Message::Subscribe { stream: self.stream, subscription: 1, policy: self.policy };
+        let (stream, policy, role) = (self.stream, self.policy, self.role);
+        let wish = Message::Subscribe { stream, subscription: 1, policy, role };
         let granted = match session.send_control(&wish.to_bytes()).await {
             Err(_) => Err((None, Error::Parent("closed before the subscription"))),
             Ok(()) => match timeout(ANSWER_TIMEOUT, self.answer(&session)).await {
@@ -206,6 +208,10 @@ impl Link {
                     Err(error) => return error.into(),
                 },
                 message = granted.session.recv_control() => match message.map(|bytes| Message::parse(&bytes)) {
+                    Ok(Ok(Message::Refused { stream, detail, .. })) if stream == self.stream => {
+                        granted.session.finish(CloseCode::DONE, "the parent refuses", FAREWELL).await;
+                        return Error::ParentRefused { detail };
+                    }
                     Ok(Ok(message)) => self.control(granted, peer, message).await,
                     Ok(Err(_)) => {
                         granted.session.close(CloseCode::PROTOCOL, "malformed control message");

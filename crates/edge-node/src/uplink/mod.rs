@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_alm::mesh::{Action, Arrival, Config, Key, LayerRate, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
+use edge_alm::path::SubStreamPath;
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Refusal};
+use edge_wire::control::{Message, Refusal, Role};
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -57,6 +58,8 @@ pub trait Handler: Send {
     fn control(&mut self, message: Message);
     /// A parent was found to do harm.
     fn accused(&mut self, _parent: Fingerprint, _misdeed: &str) {}
+    /// Nothing comes from above at the moment, although parents are there.
+    fn wayless(&mut self) {}
     /// No parent is left; the uplink looks for one again.
     fn disconnected(&mut self, reason: &Error);
 }
@@ -71,6 +74,8 @@ pub enum Taken {
     },
     /// It cannot be opened yet.
     Held,
+    /// It is of an epoch that is past, or there is no room for it.
+    Useless,
     /// It is not from the publisher.
     Forged,
 }
@@ -120,6 +125,8 @@ pub struct Uplink {
     pub layers: Layers,
     /// Whether this node can tell a forged chunk.
     pub opens: Opens,
+    /// Whether it carries the stream on.
+    pub role: Role,
     /// Who else may become a parent; without it only the `hops` do.
     pub mesh: Option<Company>,
     /// Where the state of the uplink can be read.
@@ -133,6 +140,8 @@ pub struct Company {
     pub neighbours: Neighbours,
     /// Verified offers.
     pub offers: mpsc::Receiver<Heard>,
+    /// Which part of the stream the uplink fetches.
+    pub path: SubStreamPath,
 }
 
 /// Readable from other tasks.
@@ -155,14 +164,14 @@ impl Uplink {
     pub async fn run(
         mut self,
         handler: &mut dyn Handler,
-        mut outgoing: mpsc::Receiver<Message>,
+        outgoing: &mut mpsc::Receiver<Message>,
         shutdown: Shutdown,
     ) -> Result<(), Error> {
         let (reports, mut news) = mpsc::channel(MAX_REPORTS);
-        let (neighbours, mut offers) = match self.mesh.take() {
-            Some(company) => (Some(company.neighbours), company.offers),
+        let (neighbours, mut offers, path) = match self.mesh.take() {
+            Some(Company { neighbours, offers, path }) => (Some(neighbours), offers, path),
             // Its sender is gone at once, so it never says anything.
-            None => (None, mpsc::channel(1).1),
+            None => (None, mpsc::channel(1).1, SubStreamPath::WHOLE),
         };
         let mut driver = Driver::new(self, neighbours, handler, reports);
         let mut measuring = interval(MEASURE_EVERY);
@@ -177,7 +186,7 @@ impl Uplink {
             tokio::select! {
                 () = &mut over => break Ok(()),
                 Some(report) = news.recv() => driver.hear(report),
-                Some(heard) = offers.recv() => driver.offered(heard),
+                Some(heard) = offers.recv() => driver.offered(heard, &path),
                 Some(message) = outgoing.recv(), if driver.linked() => driver.ask(message),
                 _ = measuring.tick() => driver.measure(),
                 () = sleep_until(driver.deadline()) => {}
@@ -216,6 +225,10 @@ struct Driver<'a> {
     followed: Option<(Fingerprint, Vec<Fingerprint>)>,
     why: &'static str,
     connected: bool,
+    /// Nothing comes, although parents are there.
+    dry: bool,
+    /// When something new came last.
+    flowed: Instant,
     epoch: Epoch,
     patience: Instant,
     over_at: Option<Instant>,
@@ -264,6 +277,8 @@ impl<'a> Driver<'a> {
             followed: None,
             why: "",
             connected: false,
+            dry: false,
+            flowed: Instant::now(),
             epoch: Epoch(0),
             patience: Instant::now() + FIRST_PATIENCE,
             over_at: None,
@@ -290,7 +305,12 @@ impl<'a> Driver<'a> {
                 }
                 // Before the first picture there is nothing to miss.
                 Action::Stranded if self.mesh.state().counters.opened == 0 => {}
-                Action::Stranded => tracing::warn!("no parent brings the stream at the moment"),
+                Action::Stranded => {
+                    tracing::warn!("no parent brings the stream at the moment");
+                    self.dry = true;
+                    self.followed = None;
+                    self.handler.wayless();
+                }
                 Action::Switched { to, why, .. } => {
                     self.why = words::switch(why);
                     self.follow(to);
@@ -325,7 +345,9 @@ impl<'a> Driver<'a> {
             stream: self.up.stream,
             hops,
             policy,
-            neighbours: self.neighbours.clone(),
+            role: self.up.role,
+            // Offers are about the whole stream, and travel over its links only.
+            neighbours: self.neighbours.clone().filter(|neighbours| neighbours.stream() == self.up.stream),
             serial: self.serial,
             reports: self.reports.clone(),
         };
@@ -371,9 +393,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn offered(&mut self, heard: Heard) {
-        if heard.offer.peer != self.up.own {
-            self.mesh.offer(clock::now_ms(), Origin::Peer(heard.told_by), heard.offer);
+    fn offered(&mut self, heard: Heard, path: &SubStreamPath) {
+        let told_by = heard.told_by;
+        if heard.offer.peer != self.up.own
+            && let Some(offer) = heard.for_path(path)
+        {
+            self.mesh.offer(clock::now_ms(), Origin::Peer(told_by), offer);
         }
     }
 
@@ -435,6 +460,12 @@ impl<'a> Driver<'a> {
         let verdict = self.mesh.arrived(now_ms, peer, &arrival);
         if verdict == Verdict::Open {
             self.rates.count(arrival.layer, chunk.ciphertext.len(), now_ms);
+            self.flowed = Instant::now();
+            if std::mem::take(&mut self.dry)
+                && let Some(primary) = self.mesh.state().primary
+            {
+                self.follow(primary);
+            }
         }
         if self.up.opens == Opens::OuterOnly {
             return self.carry(peer, (arrival, verdict), chunk, hint);
@@ -444,7 +475,9 @@ impl<'a> Driver<'a> {
         }
         match self.handler.media(chunk, hint) {
             Taken::Good { age_ms } => self.mesh.opened(now_ms, peer, &Arrival { age_ms, ..arrival }),
-            Taken::Held => self.mesh.opened(now_ms, peer, &arrival),
+            // Its mark expires, so that a copy from another parent has its chance.
+            Taken::Held => {}
+            Taken::Useless => self.mesh.released(now_ms, arrival.key),
             Taken::Forged => self.mesh.failed(now_ms, peer, arrival.key),
         }
     }
@@ -547,6 +580,9 @@ impl<'a> Driver<'a> {
             self.handler.control(Message::Ended { stream: self.up.stream });
             return Some(Ok(()));
         }
+        if self.dry && self.flowed.elapsed() >= PATIENCE {
+            return Some(Err(Error::Dry));
+        }
         let dialing = self.lines.values().any(|line| line.session.is_some());
         if dialing || self.connected || Instant::now() < self.patience {
             return None;
@@ -623,6 +659,8 @@ fn contact(peer: Fingerprint, publisher: Fingerprint, rank: usize) -> Offer {
         subscribers: 0,
         layers: Policy::UNCAPPED,
         chain,
+        delay_ms: None,
+        yields_ms: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod member;
 mod opener;
+mod parts;
 mod playback;
 mod record;
 
@@ -12,11 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use edge_alm::mesh::Opens;
+use edge_alm::path::{Descriptions, stream_id};
 use edge_identity::bundle::KeyBundle;
 use edge_net::{CloseCode, Endpoint, Limits, Session};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Recovery};
-use edge_wire::id::Fingerprint;
+use edge_wire::control::{Message, Recovery, Role};
+use edge_wire::id::{Fingerprint, StreamId};
 use edge_wire::link::Hint;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -24,13 +26,15 @@ use tokio::task::JoinSet;
 use crate::admission::Keys;
 use crate::event::{Event, Reporter, Stats, WatchStats};
 use crate::hub::{self, Board, Ending, Hub, Room, Upward};
+use crate::lane::Lanes;
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::ticket::{Hop, Ticket};
-use crate::uplink::{Company, Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken, Uplink};
+use crate::uplink::{Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken};
 use crate::{Error, Shutdown, clock, process};
 use member::{Change, Member, Note};
 use opener::{Opened, Opener};
+use parts::Parts;
 use playback::{Item, Playback};
 
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -99,7 +103,8 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
 }
 
 struct Viewer {
-    uplink: Option<Uplink>,
+    lanes: Lanes,
+    parts: Parts,
     endpoint: Arc<Endpoint>,
     member: Option<Member>,
     screen: Screen,
@@ -108,6 +113,8 @@ struct Viewer {
     after_removal: AfterRemoval,
     reporter: Reporter,
     ending: Ending,
+    /// Who is fed by this viewer, if it carries for others.
+    board: Option<Board>,
     /// What serves children, if this viewer does; it ends with the viewer.
     tasks: JoinSet<()>,
 }
@@ -117,7 +124,7 @@ struct Channels {
     up: mpsc::Sender<Message>,
     outgoing: mpsc::Receiver<Message>,
     changes: mpsc::Receiver<Change>,
-    recoveries: mpsc::Receiver<Recovery>,
+    recoveries: mpsc::Receiver<(u8, Recovery)>,
     serving: Option<Serving>,
 }
 
@@ -125,6 +132,8 @@ struct Channels {
 struct Serving {
     offering: Offering,
     wishes: mpsc::Receiver<Upward>,
+    /// Kept until it is known which sub-streams there are: those who ask before that wait.
+    asked: Option<mpsc::Receiver<StreamId>>,
 }
 
 impl Viewer {
@@ -136,7 +145,7 @@ impl Viewer {
             None => any_address(if via.is_empty() { &ticket.hops } else { &via }),
         };
         let endpoint = Arc::new(Endpoint::bind(bundle.clone(), listen, &Limits::default())?);
-        let (neighbours, offers) = Neighbours::new(ticket.stream, bundle.fingerprint());
+        let neighbours = Neighbours::new(ticket.stream, bundle.fingerprint());
         let serving = match serve {
             Some(serve) => Some(serving(&bundle, &ticket, &endpoint, (serve, &neighbours), &reporter)?),
             None => None,
@@ -163,7 +172,8 @@ impl Viewer {
             nudged_ms: 0,
             reporter: reporter.clone(),
             own: bundle.fingerprint(),
-            hub: serving.as_ref().map(|serving| serving.offering.hub.clone()),
+            description: 0,
+            hub: serving.as_ref().and_then(|serving| serving.offering.board.hub(ticket.stream)),
             gauge: Gauge::default(),
         };
         let member = Member {
@@ -178,23 +188,25 @@ impl Viewer {
         };
         let hops = if via.is_empty() { ticket.hops } else { via };
         let own = bundle.fingerprint();
-        let uplink = Uplink {
+        let lanes = Lanes {
             endpoint: endpoint.clone(),
             own,
-            stream: ticket.stream,
+            whole: ticket.stream,
             publisher: ticket.publisher,
             hops,
             layers,
             opens: Opens::Inner,
-            mesh: (parents == Parents::Any).then_some(Company { neighbours, offers }),
-            gauge: screen.gauge.clone(),
+            role: if serving.is_some() { Role::Carrier } else { Role::Leaf },
+            company: (parents == Parents::Any).then_some(neighbours),
         };
         Ok(Self {
-            uplink: Some(uplink),
+            lanes,
+            parts: Parts::none(),
             endpoint,
             member: Some(member),
             screen,
             playback: Some(playback),
+            board: serving.as_ref().map(|serving| serving.offering.board.clone()),
             channels: Some(Channels { up, outgoing, changes, recoveries, serving }),
             after_removal,
             reporter,
@@ -204,22 +216,19 @@ impl Viewer {
     }
 
     async fn watch(&mut self, shutdown: Shutdown) -> Result<(), Error> {
-        let (Some(uplink), Some(member), Some(channels)) =
-            (self.uplink.take(), self.member.take(), self.channels.take())
-        else {
-            return Ok(());
-        };
-        let Channels { up, outgoing, mut changes, mut recoveries, serving } = channels;
+        let (Some(member), Some(channels)) = (self.member.take(), self.channels.take()) else { return Ok(()) };
+        let Channels { up, mut outgoing, mut changes, mut recoveries, mut serving } = channels;
+        let uplink = self.lanes.main(self.screen.gauge.clone());
         let stream = uplink.stream;
-        if let Some(Serving { offering, wishes }) = serving {
-            let (board, _wanted) = Board::new(offering.hub.clone());
-            self.tasks.spawn(board.accept(self.endpoint.clone()));
+        if let Some(Serving { offering, wishes, .. }) = &mut serving {
+            let wishes = std::mem::replace(wishes, mpsc::channel(1).1);
+            self.tasks.spawn(offering.board.clone().accept(self.endpoint.clone()));
             self.tasks.spawn(crate::relay::ask(wishes, up.clone(), stream));
-            self.tasks.spawn(offering.run());
+            self.tasks.spawn(offering.clone().run());
         }
         let mut screen = self.screen.clone();
         let (stop, stopped) = watch::channel(false);
-        let following = uplink.run(&mut screen, outgoing, stopped);
+        let following = uplink.run(&mut screen, &mut outgoing, stopped);
         tokio::pin!(following);
         let mut joining = tokio::spawn(member.run());
         let mut member_lives = true;
@@ -245,6 +254,7 @@ impl Viewer {
                     if over.is_ok() && !leaving {
                         self.ending = Ending::StreamOver;
                     }
+                    self.parts.finish(self.ending).await;
                     return over;
                 }
                 ended = &mut joining, if member_lives => {
@@ -253,10 +263,12 @@ impl Viewer {
                 }
                 Some(change) = changes.recv() => match change {
                     Change::Evicted if self.after_removal == AfterRemoval::End => return Ok(()),
-                    change => self.screen.change(change),
+                    change => self.change(change, serving.as_mut())?,
                 },
-                Some(need) = recoveries.recv() => {
-                    let _ = up.try_send(Message::Recover { stream, need });
+                Some((description, need)) = recoveries.recv() => {
+                    if !self.parts.recover(description, need) {
+                        let _ = up.try_send(Message::Recover { stream, need });
+                    }
                 }
                 _ = ticks.tick() => match self.playback.as_ref().is_some_and(Playback::ended) {
                     // Its error is told when the viewer finishes.
@@ -267,22 +279,44 @@ impl Viewer {
         }
     }
 
+    fn change(&mut self, change: Change, serving: Option<&mut Serving>) -> Result<(), Error> {
+        let Change::Admitted(.., description, _) = &change else {
+            self.screen.change(change);
+            return Ok(());
+        };
+        let descriptions = description.descriptions;
+        if descriptions != Descriptions::One {
+            let lanes = descriptions.leaves().iter().map(|path| stream_id(self.lanes.whole, path)).collect();
+            self.screen.opener().cut(lanes);
+        }
+        self.screen.change(change);
+        self.parts.begin(descriptions, &self.lanes, &self.screen, serving.as_deref())?;
+        if let Some(serving) = serving {
+            serving.asked = None;
+        }
+        Ok(())
+    }
+
     fn report(&self) {
         if let Some(playback) = &self.playback {
-            let stats = self.screen.complete(playback.stats());
+            let stats = self.complete(playback.stats());
             self.reporter.send(Event::Stats(Stats::Watch(stats)));
         }
     }
 
+    fn complete(&self, stats: WatchStats) -> WatchStats {
+        WatchStats { lanes: self.parts.stats(), ..self.screen.complete(stats) }
+    }
+
     async fn finish(mut self) -> Result<(), Error> {
-        if let Some(hub) = &self.screen.hub {
-            hub.finish(self.ending, FAREWELL).await;
+        if let Some(board) = &self.board {
+            board.finish(self.ending, FAREWELL).await;
         }
         self.endpoint.close(CloseCode::DONE, "the viewer ended");
         let Some(playback) = self.playback.take() else { return Ok(()) };
         let finished = tokio::task::spawn_blocking(|| playback.finish()).await;
         let stats = finished.unwrap_or(Err(Error::Crashed("the decoder")))?;
-        let stats = self.screen.complete(stats);
+        let stats = self.complete(stats);
         self.reporter.send_last(Event::Stats(Stats::Watch(stats))).await;
         self.endpoint.wait_idle().await;
         Ok(())
@@ -298,6 +332,8 @@ struct Screen {
     nudged_ms: u64,
     reporter: Reporter,
     own: Fingerprint,
+    /// The description that comes this way; 0 for a stream that is not cut.
+    description: u8,
     /// Feeds this viewer's children, if it carries for others.
     hub: Option<Hub>,
     gauge: Gauge,
@@ -317,8 +353,8 @@ impl Screen {
 
     fn install(&self, epoch: edge_wire::id::Epoch, dek: edge_seal::EpochDek) {
         self.hand_over(Item::Epoch(epoch.0));
-        let opened = self.opener().install(epoch, dek);
-        opened.into_iter().for_each(|payload| self.hand_over(Item::Payload(payload)));
+        let opened = self.opener().install(epoch, &dek);
+        opened.into_iter().for_each(|(description, payload)| self.hand_over(Item::Payload(description, payload)));
     }
 
     /// Lets the member ask for what it missed, but not at every chunk.
@@ -381,7 +417,7 @@ impl Handler for Screen {
             Opened::Payload(payload) => {
                 let age_us = clock::unix_us().saturating_sub(payload.header.captured_us);
                 let age_ms = (payload.header.captured_us > 0).then(|| u32::try_from(age_us / 1000).unwrap_or(u32::MAX));
-                self.hand_over(Item::Payload(payload));
+                self.hand_over(Item::Payload(self.description, payload));
                 Taken::Good { age_ms }
             }
             Opened::Waiting => {
@@ -389,7 +425,7 @@ impl Handler for Screen {
                 Taken::Held
             }
             Opened::Early => Taken::Held,
-            Opened::Dropped => Taken::Good { age_ms: None },
+            Opened::Dropped => Taken::Useless,
             Opened::Forged => Taken::Forged,
         };
         // A member gives its children nothing that it found forged.
@@ -415,7 +451,14 @@ impl Handler for Screen {
         self.reporter.send(Event::Accused { parent: parent.to_string(), misdeed: misdeed.to_owned() });
     }
 
+    fn wayless(&mut self) {
+        if let Some(hub) = &self.hub {
+            hub.set_chain(Vec::new());
+        }
+    }
+
     fn disconnected(&mut self, reason: &Error) {
+        self.wayless();
         self.reporter.send(Event::Disconnected { reason: reason.to_string() });
     }
 }
@@ -436,8 +479,9 @@ fn serving(
         neighbours: Some(neighbours.clone()),
         reporter: reporter.clone(),
     })?;
-    let offering = Offering { bundle: bundle.clone(), hops, hub, neighbours: neighbours.clone(), room: serve.room };
-    Ok(Serving { offering, wishes })
+    let (board, asked) = Board::new(hub);
+    let offering = Offering { bundle: bundle.clone(), hops, board, neighbours: neighbours.clone(), room: serve.room };
+    Ok(Serving { offering, wishes, asked: Some(asked) })
 }
 
 /// Viewers dial out only, in the address family of the preferred hop.

@@ -10,7 +10,7 @@ use edge_wire::chunk::InnerSealed;
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 
 use super::AfterRemoval;
-use crate::clock;
+use crate::{clock, description};
 
 /// Chunks and bytes kept until this viewer is admitted.
 const MAX_EARLY: usize = 512;
@@ -45,9 +45,11 @@ pub(super) enum Opened {
 
 /// One stream's chunks on their way to the decoder.
 pub(super) struct Opener {
-    stream: StreamId,
+    /// The whole stream, then its descriptions if it is cut.
+    streams: Vec<StreamId>,
     origin: Origin,
-    receiver: Option<Receiver>,
+    /// In the same order; empty before this viewer is admitted.
+    receivers: Vec<Receiver>,
     early: VecDeque<InnerSealed>,
     early_bytes: usize,
     after_removal: AfterRemoval,
@@ -61,9 +63,9 @@ impl Opener {
     /// Accepts chunks of `publisher` only.
     pub(super) fn new(stream: StreamId, publisher: Fingerprint, after_removal: AfterRemoval) -> Self {
         Self {
-            stream,
+            streams: vec![stream],
             origin: Origin::from(publisher),
-            receiver: None,
+            receivers: Vec::new(),
             early: VecDeque::new(),
             early_bytes: 0,
             after_removal,
@@ -71,6 +73,14 @@ impl Opener {
             newest: None,
             removed: false,
             counts: Counts::default(),
+        }
+    }
+
+    /// The stream is cut into `lanes`. What the first key opens is settled with its installation.
+    pub(super) fn cut(&mut self, lanes: Vec<StreamId>) {
+        if self.receivers.is_empty() {
+            self.streams.truncate(1);
+            self.streams.extend(lanes);
         }
     }
 
@@ -84,21 +94,31 @@ impl Opener {
         self.open(chunk)
     }
 
-    /// Installs an epoch's key; gives back what waited for it.
-    pub(super) fn install(&mut self, epoch: Epoch, dek: EpochDek) -> Vec<Payload> {
-        self.remember(&dek);
+    /// Installs an epoch's key; gives back what waited for it, each payload with its description.
+    pub(super) fn install(&mut self, epoch: Epoch, dek: &EpochDek) -> Vec<(u8, Payload)> {
+        self.remember(dek);
         self.newest = Some(epoch);
         self.removed = false;
-        let first = self.receiver.is_none();
-        let receiver = self.receiver.get_or_insert_with(|| Receiver::new(self.stream, epoch).pinned_to(self.origin));
-        let mut opened = receiver.install(epoch, dek, clock::now_ms()).unwrap_or_default();
+        let first = self.receivers.is_empty();
+        if first {
+            let receiver = |stream: &StreamId| Receiver::new(*stream, epoch).pinned_to(self.origin);
+            self.receivers = self.streams.iter().map(receiver).collect();
+        }
+        let now_ms = clock::now_ms();
+        let mut opened = Vec::new();
+        for (place, receiver) in self.receivers.iter_mut().enumerate() {
+            let payloads = receiver.install(epoch, description::copy(dek), now_ms).unwrap_or_default();
+            opened.extend(payloads.into_iter().map(|payload| (description_at(place), payload)));
+        }
         if first {
             self.early_bytes = 0;
             let early = std::mem::take(&mut self.early);
-            opened.extend(early.into_iter().filter_map(|chunk| match self.open(chunk) {
-                Opened::Payload(payload) => Some(payload),
-                Opened::Waiting | Opened::Early | Opened::Dropped | Opened::Forged => None,
-            }));
+            for chunk in early {
+                let description = description_at(self.place(chunk.header.stream).unwrap_or(0));
+                if let Opened::Payload(payload) = self.open(chunk) {
+                    opened.push((description, payload));
+                }
+            }
         }
         self.counts.opened += if first { 0 } else { u64::try_from(opened.len()).unwrap_or(0) };
         opened
@@ -115,10 +135,12 @@ impl Opener {
     }
 
     fn open(&mut self, chunk: InnerSealed) -> Opened {
-        let Some(receiver) = &mut self.receiver else {
+        if self.receivers.is_empty() {
             self.keep(chunk);
             return Opened::Early;
-        };
+        }
+        let place = self.place(chunk.header.stream);
+        let Some(receiver) = place.and_then(|place| self.receivers.get_mut(place)) else { return Opened::Dropped };
         match receiver.push(chunk, clock::now_ms()) {
             Ok(Received::Opened(payload)) => {
                 self.counts.opened += 1;
@@ -138,6 +160,10 @@ impl Opener {
                 }
             }
         }
+    }
+
+    fn place(&self, stream: StreamId) -> Option<usize> {
+        self.streams.iter().position(|known| *known == stream)
     }
 
     fn keep(&mut self, chunk: InnerSealed) {
@@ -164,4 +190,9 @@ impl Opener {
         let opens = self.old_keys.iter().any(|dek| open_inner(dek, chunk).is_ok());
         self.counts.opened_after_removal += u64::from(opens);
     }
+}
+
+/// The whole stream counts as the first description, which it has if it is not cut.
+fn description_at(place: usize) -> u8 {
+    u8::try_from(place.saturating_sub(1)).unwrap_or(u8::MAX)
 }

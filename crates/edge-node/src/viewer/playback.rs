@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use edge_codec::audio::{Arrival, Jitter, JitterConfig, Origin};
+use edge_codec::description::{DEFAULT_MAX_WAIT_US, Merge, Split};
 use edge_codec::video::{Assembler, AssemblerConfig, Decoder, Frame, LayerInput, Output, Recovery, Unit};
 use edge_seal::Payload;
 use edge_seal::payload::{Flags, Track};
@@ -34,8 +35,8 @@ const IDLE: Duration = Duration::from_millis(20);
 pub(super) enum Item {
     /// What the stream carries, and when this viewer was welcomed; the first item.
     Description(Description, Instant),
-    /// An opened frame.
-    Payload(Payload),
+    /// An opened frame of a description.
+    Payload(u8, Payload),
     /// The group moved on.
     Epoch(u64),
     /// Nothing more comes.
@@ -49,7 +50,8 @@ pub(super) struct Settings {
     pub(super) picture: Option<PathBuf>,
     pub(super) trace: Option<PathBuf>,
     pub(super) reporter: Reporter,
-    pub(super) recover: mpsc::Sender<Recovery>,
+    /// Takes a description and what it needs.
+    pub(super) recover: mpsc::Sender<(u8, Recovery)>,
     pub(super) started: Instant,
 }
 
@@ -64,7 +66,7 @@ impl Playback {
     /// Starts the thread.
     pub(super) fn start(settings: Settings) -> Result<Self, Error> {
         let (items, waiting) = sync_channel(MAX_WAITING);
-        let stats = Arc::new(Mutex::new(WatchStats::default()));
+        let stats = Arc::new(Mutex::new(WatchStats { descriptions: 1, ..WatchStats::default() }));
         let shared = stats.clone();
         let player = Player::new(settings, shared)?;
         let thread = thread::Builder::new().name("decode".into()).spawn(move || player.run(&waiting));
@@ -98,11 +100,32 @@ impl Playback {
     }
 }
 
+/// What one description needs; those of a cut stream decode without each other.
+struct Part {
+    assembler: Assembler,
+    decoder: Decoder,
+}
+
+impl Part {
+    fn new(policy: Policy) -> Result<Self, Error> {
+        let config = AssemblerConfig { policy, ..AssemblerConfig::default() };
+        Ok(Self { assembler: Assembler::new(config), decoder: Decoder::new(1)? })
+    }
+}
+
+/// A decoded picture, and what it was decoded from.
+struct Picture {
+    unit: Unit,
+    frame: Frame,
+}
+
 struct Player {
     settings: Settings,
     shared: Arc<Mutex<WatchStats>>,
-    assembler: Assembler,
-    decoder: Decoder,
+    /// By description.
+    parts: Vec<Part>,
+    split: Split,
+    merge: Merge<Picture>,
     jitter: Jitter,
     recorder: Option<Recorder>,
     trace: Option<BufWriter<File>>,
@@ -115,22 +138,24 @@ struct Player {
     lost_at_us: Vec<u64>,
     picture: Option<Frame>,
     published: Instant,
+    /// Nothing more comes.
+    ended: bool,
 }
 
 impl Player {
     fn new(settings: Settings, shared: Arc<Mutex<WatchStats>>) -> Result<Self, Error> {
         let trace = settings.trace.as_ref().map(File::create).transpose();
         let trace = trace.map_err(|source| Error::File { action: "create", path: "the trace file".into(), source })?;
-        let config = AssemblerConfig { policy: settings.policy, ..AssemblerConfig::default() };
         Ok(Self {
             shared,
-            assembler: Assembler::new(config),
-            decoder: Decoder::new(1)?,
+            parts: vec![Part::new(settings.policy)?],
+            split: Split::WHOLE,
+            merge: Merge::new(Split::WHOLE, DEFAULT_MAX_WAIT_US),
             jitter: Jitter::new(JitterConfig::VOICE)?,
             recorder: None,
             trace: trace.map(BufWriter::new),
             description: None,
-            stats: WatchStats { layers_received: vec![0; 3], ..WatchStats::default() },
+            stats: WatchStats { layers_received: vec![0; 3], descriptions: 1, ..WatchStats::default() },
             samples: VecDeque::new(),
             decode_us: 0,
             admitted: None,
@@ -138,16 +163,16 @@ impl Player {
             lost_at_us: Vec::new(),
             picture: None,
             published: Instant::now(),
+            ended: false,
             settings,
         })
     }
 
     fn run(mut self, items: &Receiver<Item>) -> Result<(), Error> {
         loop {
-            let wait = self
-                .assembler
-                .deadline_us()
-                .map_or(IDLE, |due| Duration::from_micros(due.saturating_sub(clock::now_us())).min(IDLE));
+            let parts = self.parts.iter().filter_map(|part| part.assembler.deadline_us());
+            let due = parts.chain(self.merge.deadline_us()).min();
+            let wait = due.map_or(IDLE, |due| Duration::from_micros(due.saturating_sub(clock::now_us())).min(IDLE));
             match items.recv_timeout(wait) {
                 Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(item) => self.take(item)?,
@@ -156,6 +181,10 @@ impl Player {
             self.drain()?;
         }
         self.drain()?;
+        self.publish();
+        self.ended = true;
+        // Nothing that a picture could wait for comes any more.
+        self.show(u64::MAX)?;
         self.close()
     }
 
@@ -163,13 +192,14 @@ impl Player {
         match item {
             Item::Description(description, welcomed) => {
                 self.admitted = Some(welcomed);
+                self.cut(&description)?;
                 self.description = Some(description);
                 if let (None, Some(path)) = (&self.recorder, &self.settings.out) {
                     self.recorder = Some(Recorder::create(path, description)?);
                 }
             }
-            Item::Payload(payload) => match payload.header.track {
-                Track::VIDEO => self.video(payload),
+            Item::Payload(part, payload) => match payload.header.track {
+                Track::VIDEO => self.video(part, payload),
                 Track::AUDIO => self.audio(&payload)?,
                 _ => {}
             },
@@ -187,7 +217,19 @@ impl Player {
         Ok(())
     }
 
-    fn video(&mut self, payload: Payload) {
+    /// Makes what every description needs, once.
+    fn cut(&mut self, description: &Description) -> Result<(), Error> {
+        let split = crate::description::split(description.descriptions)?;
+        if split != self.split {
+            let policy = self.settings.policy;
+            self.parts = (0..split.count()).map(|_| Part::new(policy)).collect::<Result<_, _>>()?;
+            self.merge = Merge::new(split, DEFAULT_MAX_WAIT_US);
+            self.split = split;
+        }
+        Ok(())
+    }
+
+    fn video(&mut self, part: u8, payload: Payload) {
         let header = payload.header;
         if let Some(count) = self.stats.layers_received.get_mut(usize::from(header.layer.spatial)) {
             *count += 1;
@@ -205,7 +247,9 @@ impl Player {
             pts_us: header.pts_us,
             captured_us: header.captured_us,
         };
-        self.assembler.push(input, clock::now_us());
+        if let Some(part) = self.parts.get_mut(usize::from(part)) {
+            part.assembler.push(input, clock::now_us());
+        }
     }
 
     fn audio(&mut self, payload: &Payload) -> Result<(), Error> {
@@ -221,17 +265,20 @@ impl Player {
 
     /// Everything that is due now: pictures, requests, losses, sound.
     fn drain(&mut self) -> Result<(), Error> {
-        while let Some(output) = self.assembler.poll(clock::now_us()) {
-            match output {
-                Output::Unit(unit) => self.decode(&unit)?,
-                Output::NeedRecovery(need) => {
-                    self.stats.recoveries += 1;
-                    // A full queue holds requests already.
-                    let _ = self.settings.recover.try_send(need);
+        for description in 0..self.split.count() {
+            while let Some(output) = self.assembled(description) {
+                match output {
+                    Output::Unit(unit) => self.decode(description, unit),
+                    Output::NeedRecovery(need) => {
+                        self.stats.recoveries += 1;
+                        // A full queue holds requests already.
+                        let _ = self.settings.recover.try_send((description, need));
+                    }
+                    Output::Lost { .. } => self.lost(),
                 }
-                Output::Lost { .. } => self.lost(),
             }
         }
+        self.show(clock::now_us())?;
         while let Some(played) = self.jitter.poll(clock::now_us()) {
             self.stats.audio_played += 1;
             self.stats.audio_concealed += u64::from(matches!(played.origin, Origin::Guess | Origin::Silence));
@@ -245,29 +292,42 @@ impl Player {
         Ok(())
     }
 
-    fn decode(&mut self, unit: &Unit) -> Result<(), Error> {
+    fn assembled(&mut self, description: u8) -> Option<Output> {
+        self.parts.get_mut(usize::from(description))?.assembler.poll(clock::now_us())
+    }
+
+    fn decode(&mut self, description: u8, unit: Unit) {
+        let Some(part) = self.parts.get_mut(usize::from(description)) else { return };
         let started = Instant::now();
-        let frames = match self.decoder.decode(&unit.data, unit.pts_us) {
+        let frames = match part.decoder.decode(&unit.data, unit.pts_us) {
             Ok(frames) => frames,
             Err(error) => {
-                tracing::warn!(%error, frame = unit.frame_number, "a picture did not decode");
-                self.assembler.decoder_failed(clock::now_us());
-                return Ok(());
+                tracing::warn!(%error, frame = unit.frame_number, description, "a picture did not decode");
+                return part.assembler.decoder_failed(clock::now_us());
             }
         };
-        let now_us = clock::unix_us();
         self.decode_us += u64::try_from(started.elapsed().as_micros()).unwrap_or(0);
-        for frame in frames {
-            self.shown(unit, now_us)?;
+        // One unit is one picture.
+        if let Some(frame) = frames.into_iter().last() {
+            self.merge.push(description, unit.frame_number, Picture { unit, frame }, clock::now_us());
+        }
+    }
+
+    /// Shows every picture whose time has come.
+    fn show(&mut self, now_us: u64) -> Result<(), Error> {
+        while let Some(shown) = self.merge.poll(now_us) {
+            let Picture { unit, frame } = shown.picture;
+            self.shown(shown.number, &unit)?;
             if let Some(recorder) = &mut self.recorder {
-                recorder.picture(unit, &frame)?;
+                recorder.picture((shown.description, &unit), &frame)?;
             }
             self.picture = Some(frame);
         }
         Ok(())
     }
 
-    fn shown(&mut self, unit: &Unit, now_us: u64) -> Result<(), Error> {
+    fn shown(&mut self, number: u64, unit: &Unit) -> Result<(), Error> {
+        let now_us = clock::unix_us();
         if self.stats.frames_decoded == 0 {
             let since = |at: Instant| at.elapsed().as_secs_f64() * 1000.0;
             self.settings.reporter.send(Event::FirstFrame {
@@ -276,8 +336,8 @@ impl Player {
             });
         }
         self.stats.frames_decoded += 1;
-        self.stats.first_frame.get_or_insert(unit.frame_number);
-        self.stats.last_frame = Some(unit.frame_number);
+        self.stats.first_frame.get_or_insert(number);
+        self.stats.last_frame = Some(number);
         self.stats.top_layer = (unit.spatial, unit.temporal);
         let latency_us = now_us.saturating_sub(unit.captured_us);
         self.samples.push_back(latency_us as f64 / 1000.0);
@@ -285,8 +345,8 @@ impl Player {
             self.samples.pop_front();
         }
         if let Some(trace) = &mut self.trace {
-            let Unit { frame_number, captured_us, spatial, temporal, .. } = unit;
-            let line = writeln!(trace, "{frame_number} {captured_us} {now_us} {spatial} {temporal}");
+            let Unit { captured_us, spatial, temporal, .. } = unit;
+            let line = writeln!(trace, "{number} {captured_us} {now_us} {spatial} {temporal}");
             line.map_err(|source| Error::File { action: "write", path: "the trace file".into(), source })?;
         }
         Ok(())
@@ -308,6 +368,9 @@ impl Player {
     fn publish(&mut self) {
         self.published = Instant::now();
         self.stats.base_frames_lost = self.base_frames_lost();
+        if self.split != Split::WHOLE && !self.ended {
+            self.stats.descriptions = self.merge.contributing(clock::now_us());
+        }
         self.stats.decode_ms = self.decode_us as f64 / self.stats.frames_decoded.max(1) as f64 / 1000.0;
         self.stats.latency_ms = Percentiles::of(&mut self.samples.iter().copied().collect::<Vec<_>>());
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.stats.clone();
@@ -322,7 +385,7 @@ impl Player {
             (Some(first), Some(last)) if !thinned => {
                 last.saturating_sub(first).saturating_add(1).saturating_sub(self.stats.frames_decoded)
             }
-            _ => self.assembler.counters().lost_base,
+            _ => self.parts.iter().map(|part| part.assembler.counters().lost_base).sum(),
         }
     }
 

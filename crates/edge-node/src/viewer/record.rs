@@ -66,8 +66,13 @@ impl Recorder {
         Ok(Self { name, description, sink })
     }
 
-    /// Takes a decoded picture with the bytes it came from.
-    pub(super) fn picture(&mut self, unit: &Unit, frame: &Frame) -> Result<(), Error> {
+    /// Takes a decoded picture with the description and the bytes it came from. What keeps received bytes keeps the
+    /// first description.
+    pub(super) fn picture(&mut self, (description, unit): (u8, &Unit), frame: &Frame) -> Result<(), Error> {
+        // Received bytes of one description only make sense beside each other.
+        if description > 0 && !matches!(self.sink, Sink::Y4m(_)) {
+            return Ok(());
+        }
         if let Sink::Waiting(format, output) = &mut self.sink {
             if !unit.key {
                 return Ok(());

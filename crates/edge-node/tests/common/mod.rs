@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_alm::path::Descriptions;
 use edge_codec::video::Mode;
 use edge_crypto::random::System;
 use edge_identity::bundle::KeyBundle;
@@ -97,6 +98,7 @@ pub fn publish_with(
         audio: None,
         mode: Some(Mode::L3T3),
         bitrate_kbps: Some(400),
+        descriptions: Descriptions::One,
         duration: Some(Duration::from_secs(seconds)),
         repeat: Repeat::Once,
         wait_for,

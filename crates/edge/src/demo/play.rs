@@ -38,6 +38,8 @@ pub(super) struct Script {
     actors: Vec<Actor>,
     length: Duration,
     input: Option<PathBuf>,
+    /// Descriptions that the pictures are cut into.
+    descriptions: usize,
     report: PathBuf,
     /// Keys and traces. It goes when the script goes, which is after the last process.
     folder: TempDir,
@@ -53,6 +55,7 @@ impl Script {
             actors: cast(demo.relays, demo.viewers),
             length: Duration::from_secs(demo.seconds.into()),
             input: demo.input.clone(),
+            descriptions: demo.mdc.leaves().len(),
             report: demo.report.clone(),
             folder: folder.map_err(|source| Error::file("create a folder in", &std::env::temp_dir(), source))?,
         })
@@ -199,6 +202,7 @@ impl<'a> Stage<'a> {
             self.script.length.as_secs().to_string().into(),
         ]);
         args.extend(self.script.input.is_some().then(|| "--loop".into()));
+        args.extend(["--mdc".into(), self.script.descriptions.to_string().into()]);
         args
     }
 

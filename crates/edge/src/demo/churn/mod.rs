@@ -145,18 +145,23 @@ impl Stage<'_> {
         Ok(kills)
     }
 
-    /// Kills the living relay that feeds the most.
+    /// Kills the living relay that most viewers follow.
     async fn kill(&mut self) -> Option<Kill> {
-        let children = |relay: &Actor| relay.child.record().relay.as_ref().map_or(0, |stats| stats.children);
-        let busiest = self.relays.iter_mut().filter(|relay| !relay.killed).max_by_key(|relay| children(relay))?;
-        let fingerprint = busiest.child.record().fingerprint.clone();
+        let bereaved: Vec<Vec<String>> = self.relays.iter().map(|relay| self.followers(relay)).collect();
+        let living = self.relays.iter().zip(&bereaved).enumerate().filter(|(_, (relay, _))| !relay.killed);
+        let at = living.max_by_key(|(_, (_, bereaved))| bereaved.len()).map(|(at, _)| at)?;
+        let busiest = self.relays.get_mut(at)?;
         busiest.killed = true;
         busiest.child.kill().await;
         let (relay, at_unix_us) = (busiest.name.clone(), edge_node::clock::unix_us());
-        let follows =
-            |viewer: &&Actor| viewer.child.record().parent.is_some() && viewer.child.record().parent == fingerprint;
-        let bereaved = self.viewers.iter().filter(follows).map(|viewer| viewer.name.clone()).collect();
-        Some(Kill { relay, at_unix_us, bereaved })
+        Some(Kill { relay, at_unix_us, bereaved: bereaved.into_iter().nth(at).unwrap_or_default() })
+    }
+
+    /// Viewers whose pictures come from `relay`.
+    fn followers(&self, relay: &Actor) -> Vec<String> {
+        let fingerprint = relay.child.record().fingerprint.clone();
+        let follows = |viewer: &&Actor| fingerprint.is_some() && viewer.child.record().parent == fingerprint;
+        self.viewers.iter().filter(follows).map(|viewer| viewer.name.clone()).collect()
     }
 
     async fn until(&self, instant: Instant) -> Result<(), Error> {
