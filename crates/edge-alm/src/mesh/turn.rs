@@ -46,8 +46,8 @@ const DWELL_MS: u64 = 2_000;
 /// Time in which there is at most one change for a better one, in ms; while settling, as many as are remembered.
 const VOLUNTARY_MS: u64 = 60_000;
 /// A better way is shorter by one of this many parts of the delay, and by this many ms.
-const BETTER_PART: u32 = 16;
-const BETTER_MS: u32 = 4;
+const BETTER_PART: u32 = 12;
+const BETTER_MS: u32 = 6;
 /// Time between two looks for something better, in ms: doubled from the least to the most while nothing comes of them.
 pub(super) const IMPROVE_MS_MIN: u64 = 1_500;
 const IMPROVE_MS_MAX: u64 = 8_000;
