@@ -3,8 +3,8 @@
 //! Model: one process plays one role. A [`publisher`] captures, encodes, seals and keeps the group; a [`relay`] carries
 //! sealed chunks and holds no group key; a [`viewer`] joins the group, opens and decodes. All three feed children
 //! through the same [`hub`], reach their parents through the same [`uplink`], and hear through their [`neighbours`] who
-//! else is [`offering`] to carry the stream. A stream that is cut into descriptions travels as sub-streams beside it, each
-//! with hubs and uplinks of its own.
+//! else is [`offering`] to carry the stream. A stream that is cut into descriptions travels as sub-streams beside it,
+//! each with hubs and uplinks of its own.
 //!
 //! Laws: protocol rules live in the cores, not here; codec work runs on threads of its own, never on the network's;
 //! every queue between tasks is bounded; a child that does not read loses its own media and nobody else's.

@@ -61,15 +61,7 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
         reporter: reporter.clone(),
     })?;
     let (board, asked) = Board::new(hub.clone());
-    let offered = Ticket { hops: hops.clone(), ..ticket.for_relays() };
-    reporter.send(Event::Ready {
-        role: "relay".into(),
-        key_id: bundle.key_id().to_string(),
-        fingerprint: bundle.fingerprint().to_string(),
-        listen: hops.first().map(|hop| hop.addr.to_string()),
-        ticket: None,
-        relay_ticket: Some(offered.to_text().to_string()),
-    });
+    reporter.send(ready(&bundle, &Ticket { hops: hops.clone(), ..ticket.for_relays() }));
     let (up, mut outgoing) = mpsc::channel(MAX_OUTGOING);
     let received = Arc::new(AtomicU64::new(0));
     let gauge = Gauge::default();
@@ -122,6 +114,18 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     endpoint.close(edge_net::CloseCode::DONE, "the relay ended");
     endpoint.wait_idle().await;
     outcome
+}
+
+/// The announcement of a relay that listens.
+fn ready(bundle: &KeyBundle, offered: &Ticket) -> Event {
+    Event::Ready {
+        role: "relay".into(),
+        key_id: bundle.key_id().to_string(),
+        fingerprint: bundle.fingerprint().to_string(),
+        listen: offered.hops.first().map(|hop| hop.addr.to_string()),
+        ticket: None,
+        relay_ticket: Some(offered.to_text().to_string()),
+    }
 }
 
 /// Whether the end of the way up is the end of the stream.

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use bytes::Bytes;
+use edge_alm::path::Descriptions;
 use edge_crypto::Secret;
 use edge_crypto::random::Seeded;
 use edge_node::admission::{Error, Keys, Refusal, Reply, Request, Tree, clear_reply, refresh};
-use edge_alm::path::Descriptions;
 use edge_node::description::Description;
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 

@@ -170,10 +170,10 @@ impl Board {
 }
 
 async fn turn_away(session: &Session, stream: StreamId, (reason, detail): (Refusal, &str)) {
-        let refusal = Message::Refused { stream, reason, detail: detail.to_owned() };
-        let _ = session.try_send_control(&refusal.to_bytes());
-        session.finish(CloseCode::DONE, "no subscription", SPEAK_WITHIN).await;
-    }
+    let refusal = Message::Refused { stream, reason, detail: detail.to_owned() };
+    let _ = session.try_send_control(&refusal.to_bytes());
+    session.finish(CloseCode::DONE, "no subscription", SPEAK_WITHIN).await;
+}
 
 /// The streams that descriptions of `whole` may travel as, with their paths.
 pub fn sub_streams(whole: StreamId) -> Vec<(SubStreamPath, StreamId)> {

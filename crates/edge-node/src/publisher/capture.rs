@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use edge_codec::audio;
-use edge_codec::pattern::{Tone, Video};
 use edge_codec::description::{Described, Encoders, MAX_DESCRIPTIONS, Split};
+use edge_codec::pattern::{Tone, Video};
 use edge_codec::video::{EncoderConfig, Frame, Recovery};
 use tokio::sync::mpsc;
 

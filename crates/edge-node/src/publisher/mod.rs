@@ -211,10 +211,7 @@ impl Stage {
             tasks.spawn(recover(wishes, description, controls.clone()));
         }
         let sealer = Sealer {
-            main: sealer::Lane {
-                sender: edge_seal::Sender::new(group.stream(), group.epoch(), dek),
-                hub: hub.clone(),
-            },
+            main: sealer::Lane { sender: edge_seal::Sender::new(group.stream(), group.epoch(), dek), hub: hub.clone() },
             lanes: sealing,
             origin: Origin::from(options.bundle.fingerprint()),
             frame_duration_us: program.frame_duration_us(),

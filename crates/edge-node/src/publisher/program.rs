@@ -115,7 +115,12 @@ impl Program {
                 let span = (self.start_us, self.duration);
                 threads.push(sound_thread(samples, span, controls.clone(), units.clone())?);
             }
-            threads.push(video_thread((self.start_us, self.pictures), (self.encoder, self.split), controls.clone(), units)?);
+            threads.push(video_thread(
+                (self.start_us, self.pictures),
+                (self.encoder, self.split),
+                controls.clone(),
+                units,
+            )?);
             let ended = tokio::task::spawn_blocking(move || {
                 threads
                     .into_iter()

@@ -165,17 +165,8 @@ impl Viewer {
         let playback = Playback::start(settings)?;
         let opener = Opener::new(ticket.stream, ticket.publisher, after_removal);
         let (inbox, messages) = mpsc::channel(member::MAX_INBOX);
-        let screen = Screen {
-            opener: Arc::new(Mutex::new(opener)),
-            items: playback.sender(),
-            inbox,
-            nudged_ms: 0,
-            reporter: reporter.clone(),
-            own: bundle.fingerprint(),
-            description: 0,
-            hub: serving.as_ref().and_then(|serving| serving.offering.board.hub(ticket.stream)),
-            gauge: Gauge::default(),
-        };
+        let hub = serving.as_ref().and_then(|serving| serving.offering.board.hub(ticket.stream));
+        let screen = Screen::new((opener, hub), (playback.sender(), inbox), &reporter, bundle.fingerprint());
         let member = Member {
             keys: Keys::new(secret, ticket.stream)?,
             bundle: bundle.clone(),
@@ -187,10 +178,9 @@ impl Viewer {
             inbox: messages,
         };
         let hops = if via.is_empty() { ticket.hops } else { via };
-        let own = bundle.fingerprint();
         let lanes = Lanes {
             endpoint: endpoint.clone(),
-            own,
+            own: bundle.fingerprint(),
             whole: ticket.stream,
             publisher: ticket.publisher,
             hops,
@@ -340,20 +330,39 @@ struct Screen {
 }
 
 impl Screen {
+    fn new(
+        (opener, hub): (Opener, Option<Hub>),
+        (items, inbox): (SyncSender<Item>, mpsc::Sender<Note>),
+        reporter: &Reporter,
+        own: Fingerprint,
+    ) -> Self {
+        Self {
+            opener: Arc::new(Mutex::new(opener)),
+            items,
+            inbox,
+            nudged_ms: 0,
+            reporter: reporter.clone(),
+            own,
+            description: 0,
+            hub,
+            gauge: Gauge::default(),
+        }
+    }
+
     fn change(&self, change: Change) {
         match change {
             Change::Admitted(epoch, dek, description, welcomed) => {
                 self.hand_over(Item::Description(description, welcomed));
-                self.install(epoch, dek);
+                self.install(epoch, &dek);
             }
-            Change::Epoch(epoch, dek) => self.install(epoch, dek),
+            Change::Epoch(epoch, dek) => self.install(epoch, &dek),
             Change::Evicted => self.opener().remove(),
         }
     }
 
-    fn install(&self, epoch: edge_wire::id::Epoch, dek: edge_seal::EpochDek) {
+    fn install(&self, epoch: edge_wire::id::Epoch, dek: &edge_seal::EpochDek) {
         self.hand_over(Item::Epoch(epoch.0));
-        let opened = self.opener().install(epoch, &dek);
+        let opened = self.opener().install(epoch, dek);
         opened.into_iter().for_each(|(description, payload)| self.hand_over(Item::Payload(description, payload)));
     }
 
