@@ -111,7 +111,8 @@ pub struct Terms {
 
 /// The best tree that the slots of the peers allow, built with the knowledge of everything: peers are added in the
 /// order of what the way to them costs, each at the parent over which it costs least, and peers that can feed others go
-/// first. Finding the true optimum is NP-hard; this greedy rule is the usual reference. It keeps what real trees keep: a
+/// first. Finding the true optimum is NP-hard; this greedy rule is the usual reference. It keeps what real trees
+/// keep: a
 /// slot of the offered uplink for each child, the cost of each link, the depth. Standbys take what it leaves over,
 /// wherever that is, so it is feasible as long as enough is left.
 pub fn best_tree(space: &Space, slots: &[u32], alive: &[bool], terms: Terms) -> Tree {

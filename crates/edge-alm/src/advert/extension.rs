@@ -18,11 +18,14 @@ pub const ADDRESSES_MAX: usize = 4;
 pub struct Extension {
     /// Ascends with every advertisement of this advertiser for the stream.
     pub sequence: u64,
-    /// Subscribers of the stream right now, each counted as the share of the stream that it takes, rounded up in the end.
+    /// Subscribers of the stream right now, each counted as the share of the stream that it takes, rounded up in the
+    /// end.
     pub subscribers: u16,
-    /// How long chunks take from the publisher to the advertiser, in ms, as it measured; 0 = not known, or the publisher.
+    /// How long chunks take from the publisher to the advertiser, in ms, as it measured; 0 = not known, or the
+    /// publisher.
     pub delay_ms: u32,
-    /// Although there is no room, a subscriber with a shorter round trip than this, in ms, gets the place of the farthest
+    /// Although there is no room, a subscriber with a shorter round trip than this, in ms, gets the place of the
+    /// farthest
     /// one; 0 = nobody does.
     pub yields_ms: u32,
     /// Peers from the publisher down to and including the advertiser; empty while it has no parent.

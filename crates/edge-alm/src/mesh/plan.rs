@@ -9,7 +9,8 @@ use super::{Offer, PARENT_CHAIN_MAX};
 pub const UPLINK_KBPS_MAX: u32 = 1_000_000;
 /// Delays within one step of this many ms count as equal.
 pub const DELAY_STEP_MS: u32 = 5;
-/// What one more peer on the way takes, in ms, beside the way itself: it waits for whole chunks, and serves others first.
+/// What one more peer on the way takes, in ms, beside the way itself: it waits for whole chunks, and serves others
+/// first.
 pub const HOP_MS: u32 = 20;
 /// Most backups of a plan.
 pub const BACKUPS_MAX: usize = 2;
@@ -83,7 +84,8 @@ pub enum Overlap {
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
 /// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
-/// layers wanted, then those that were told of independently; then the delay from the source to here ([`delay_ms`]), spare
+/// layers wanted, then those that were told of independently; then the delay from the source to here ([`delay_ms`]),
+/// spare
 /// capacity in powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
     let ranked = rank(candidates, request);
@@ -138,7 +140,8 @@ pub fn has_room(offer: &Offer, stream_kbps: u32) -> bool {
     offer.subscribers < offer.subscribers_max && spare(offer, stream_kbps) > 0
 }
 
-/// Delay from the source to this peer over the one that offers, in ms: what it announces, half the round trip to it, and
+/// Delay from the source to this peer over the one that offers, in ms: what it announces, half the round trip to it,
+/// and
 /// [`HOP_MS`].
 pub fn delay_ms(offer: &Offer, rtt_ms: u32) -> u32 {
     passed_ms(offer.delay_ms, offer.chain.len(), rtt_ms)
@@ -153,7 +156,8 @@ pub(super) fn passed_ms(announced_ms: Option<u32>, chain_len: usize, rtt_ms: u32
     above_ms.saturating_add(rtt_ms / 2).saturating_add(HOP_MS).min(DELAY_MS_MAX)
 }
 
-/// Of those that have room or make it for a nearer child, the one with the least delay below `limit_ms`, equals spread by a hash of both peers. Only
+/// Of those that have room or make it for a nearer child, the one with the least delay below `limit_ms`, equals
+/// spread by a hash of both peers. Only
 /// peers whose round trip is known count, however few told of them: whether the delay is true shows on trial.
 pub(super) fn nearest<'a>(
     candidates: impl Iterator<Item = Candidate<'a>>,
