@@ -29,6 +29,8 @@ const MAX_HEARD: usize = 256;
 const MAX_LINKS: usize = 1024;
 /// Public bundles remembered.
 const MAX_BUNDLES: usize = 2048;
+/// How long an address stays good after it was last heard of.
+const HOPS_KEPT_MS: u64 = 60_000;
 /// How far an epoch may jump: more than that is not news, but nonsense.
 const MAX_EPOCHS_AHEAD: u64 = 64;
 
@@ -77,6 +79,8 @@ struct Inner {
     /// Whether the book's epoch is that of media seen here.
     epoch_known: bool,
     bundles: BTreeMap<Fingerprint, Bytes>,
+    /// Where advertisers were said to listen, and when: good for longer than an offer, which ends with its epoch.
+    hops: BTreeMap<Fingerprint, (u64, Vec<Hop>)>,
     links: BTreeMap<Fingerprint, Session>,
     spreader: Spreader<Fingerprint>,
     /// Links in the order in which notes are compared.
@@ -101,6 +105,7 @@ impl Neighbours {
             book: Book::new(stream, Epoch(0), Accept::Bound),
             epoch_known: false,
             bundles: BTreeMap::new(),
+            hops: BTreeMap::new(),
             links: BTreeMap::new(),
             spreader: Spreader::new(System.array()),
             turn: 0,
@@ -172,7 +177,7 @@ impl Neighbours {
         let mut inner = self.lock();
         let have = inner.book.epoch();
         let ahead = epoch.0.saturating_sub(have.0);
-        if epoch > have && (ahead <= MAX_EPOCHS_AHEAD || !inner.epoch_known) {
+        if !inner.epoch_known || (epoch > have && ahead <= MAX_EPOCHS_AHEAD) {
             inner.book.rotate(epoch, clock::unix_ms(), parents);
         }
         inner.epoch_known = true;
@@ -205,15 +210,12 @@ impl Neighbours {
 
     /// Where the advertiser `peer` listens.
     pub fn hops(&self, peer: Fingerprint) -> Vec<Hop> {
-        let inner = self.lock();
-        let offer = inner.book.get(clock::unix_ms(), peer);
-        let Some(extension) = offer.and_then(|offer| offer.advert.extension()) else { return Vec::new() };
-        let hop = |addr: &std::net::SocketAddr| Hop {
-            addr: *addr,
-            transport_key: extension.transport_key,
-            fingerprint: peer,
-        };
-        extension.addresses.iter().map(hop).collect()
+        self.lock().hops.get(&peer).map_or_else(Vec::new, |(_, hops)| hops.clone())
+    }
+
+    /// No media comes any more: what the present epoch is, only neighbours can tell.
+    pub fn lose_touch(&self) {
+        self.lock().epoch_known = false;
     }
 
     /// No code panics while it holds this lock, so a poisoned one is as good as any.
@@ -226,6 +228,7 @@ impl Inner {
     fn expire(&mut self) {
         let now_unix_ms = clock::unix_ms();
         self.book.expire(now_unix_ms);
+        self.hops.retain(|_, (heard_ms, _)| now_unix_ms.saturating_sub(*heard_ms) < HOPS_KEPT_MS);
         let gone: Vec<Fingerprint> = self
             .spreader
             .freshest(edge_alm::gossip::KEYS_MAX)
@@ -310,6 +313,16 @@ impl Inner {
         others.filter_map(|peer| heard(peer, peer, &self.book.get(now_unix_ms, peer)?.advert)).collect()
     }
 
+    fn note_hops(&mut self, peer: Fingerprint, public: &PublicBundle, addresses: &[std::net::SocketAddr]) {
+        if self.hops.len() >= MAX_BUNDLES && !self.hops.contains_key(&peer) {
+            self.hops.pop_first();
+        }
+        // The key that the peer must prove is its bundle's, whatever its advertisement says.
+        let transport_key = *public.transport();
+        let hops = addresses.iter().map(|addr| Hop { addr: *addr, transport_key, fingerprint: peer }).collect();
+        self.hops.insert(peer, (clock::unix_ms(), hops));
+    }
+
     /// The advertiser of a new, verified advertisement.
     fn check(
         &mut self,
@@ -332,8 +345,8 @@ impl Inner {
             return Ok(None);
         }
         let epoch = advert.statement().epoch;
-        if !self.epoch_known && epoch > self.book.epoch() {
-            // Before any media came by, the neighbours' word for it must do; offers are fresh for half a minute only.
+        if !self.epoch_known {
+            // Without media the neighbours' word for it must do; offers are fresh for half a minute only.
             self.book.rotate(epoch, clock::unix_ms(), &[]);
         }
         let novelty = self.book.offer(clock::unix_ms(), from, json, |_| Some(&public))?;
@@ -341,6 +354,9 @@ impl Inner {
             self.bundles.pop_first();
         }
         self.bundles.entry(advertiser).or_insert_with(|| public.to_bytes().into());
+        if let Some(extension) = advert.extension() {
+            self.note_hops(advertiser, &public, &extension.addresses);
+        }
         Ok(matches!(novelty, Novelty::First | Novelty::Newer).then_some(advertiser))
     }
 

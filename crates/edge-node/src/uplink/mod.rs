@@ -308,6 +308,7 @@ impl<'a> Driver<'a> {
                 Action::Stranded => {
                     tracing::warn!("no parent brings the stream at the moment");
                     self.dry = true;
+                    self.lose_touch();
                     self.followed = None;
                     self.handler.wayless();
                 }
@@ -525,6 +526,14 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// The stream may turn to other epochs meanwhile.
+    fn lose_touch(&mut self) {
+        self.epoch = Epoch(0);
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.lose_touch();
+        }
+    }
+
     /// Looks whether a link remains after one ended.
     fn orphaned(&mut self, ended: bool) {
         let mut linked = self.lines.values().filter(|line| line.session.is_some()).peekable();
@@ -539,6 +548,7 @@ impl<'a> Driver<'a> {
         if self.connected {
             self.connected = false;
             self.followed = None;
+            self.lose_touch();
             self.patience = Instant::now() + PATIENCE;
             self.handler.disconnected(self.last_error.as_ref().unwrap_or(&Error::NoAnswer));
         }
