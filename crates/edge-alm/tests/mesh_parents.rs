@@ -3,7 +3,7 @@
 
 mod mesh_lab;
 
-use edge_alm::mesh::{ACTIVE_MAX, DropWhy, Reason, Role, SwitchWhy, Why};
+use edge_alm::mesh::{ACTIVE_MAX, DropWhy, Offer, Origin, Reason, Role, SwitchWhy, Why};
 use edge_wire::layer::{Layer, Policy};
 use mesh_lab::{Conduct, Lab, chain, config, fp, offer};
 
@@ -288,4 +288,22 @@ fn links_that_break_again_and_again_are_asked_for_less_and_less() {
         }
     }
     assert!((5..=9).contains(&grants.len()), "{grants:?}");
+}
+
+#[test]
+fn a_peer_that_was_full_when_last_heard_of_is_asked_once_nobody_else_is_left() {
+    let mut lab = Lab::new(config(7)).with(&[1], 10, Conduct::Honest).with(&[2], 15, Conduct::Honest);
+    lab.add(&[3], 20, Conduct::Honest);
+    let full = Offer { measured_at_unix_ms: u64::MAX, subscribers_max: 4, subscribers: 4, ..offer(&[3]) };
+    lab.mesh.offer(lab.now_ms, Origin::Ticket, full);
+    lab.run(4_000);
+    assert!(lab.mesh.state().links.iter().all(|link| link.peer != fp(3)), "full: not asked while others are there");
+    for dead in [1, 2] {
+        lab.kill(dead);
+        lab.mesh.lost(lab.now_ms, fp(dead));
+        lab.mesh.withdraw(fp(dead));
+    }
+    lab.drive();
+    lab.run(2_000);
+    assert_eq!(lab.primary(), Some(fp(3)), "what was known of its room was old");
 }

@@ -93,6 +93,12 @@ pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<P
     Some(Plan { primary, backups: backups(candidates, &ranked, request, &primary) })
 }
 
+/// Picks a parent among all, room or not: for a peer that has none and whose knowledge of room may be old.
+pub(super) fn last_resort<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Candidate<'a>> {
+    let ranked = rank_if(candidates, request, |_| true);
+    first(candidates, &ranked, request, |_| Overlap::None)
+}
+
 /// Picks one more parent beside a primary with the way [`Request::primary_chain`].
 pub fn standby<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Candidate<'a>> {
     let ranked = rank(candidates, request);
@@ -236,10 +242,14 @@ fn least<'a, const COUNT: usize>(
 
 /// Those that have room and are not to be avoided; their ways are not looked at yet.
 fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<Ranked> {
+    rank_if(candidates, request, |offer| has_room(offer, request.stream_kbps))
+}
+
+fn rank_if(candidates: &[Candidate<'_>], request: &Request<'_>, is_open: impl Fn(&Offer) -> bool) -> Vec<Ranked> {
     let mut ranked = Vec::with_capacity(candidates.len());
     for at in newest(candidates, request.seed) {
         let Some(candidate) = candidates.get(at as usize) else { continue };
-        if has_room(candidate.offer, request.stream_kbps) && !request.avoid.contains(&candidate.offer.peer) {
+        if is_open(candidate.offer) && !request.avoid.contains(&candidate.offer.peer) {
             ranked.push((rank_of(candidate, request), at));
         }
     }

@@ -289,8 +289,10 @@ impl Mesh {
         let policy = self.layers.policy();
         let candidates: Vec<_> = self.table.candidates(now_ms).collect();
         let avoid = self.peers();
-        let plan = plan::plan(&candidates, &self.request(policy, &[], &avoid));
-        match plan.map(|plan| plan.primary.offer.peer) {
+        let request = self.request(policy, &[], &avoid);
+        // Without a parent no news of room comes in: who was full a while ago may have room again.
+        let parent = plan::plan(&candidates, &request).map(|plan| plan.primary);
+        match parent.or_else(|| plan::last_resort(&candidates, &request)).map(|parent| parent.offer.peer) {
             Some(peer) => self.ask(peer, policy),
             None => self.timers.parent_ms = self.back_off(),
         }
