@@ -11,6 +11,7 @@ use edge_node::hub::Room;
 use edge_node::publisher::Source;
 use edge_node::ticket::Ticket;
 use edge_node::viewer::AfterRemoval;
+use edge_sim::scenario::{DURATION_S_MAX, DURATION_S_MIN};
 use edge_wire::layer::Policy;
 
 /// Live audio and video between people who trust each other and trust no server.
@@ -158,7 +159,8 @@ pub(crate) struct Sim {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Seconds of the virtual clock; the scenario has a number of its own.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(edge_sim::scenario::DURATION_S_MIN..=edge_sim::scenario::DURATION_S_MAX))]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(DURATION_S_MIN..=DURATION_S_MAX))]
     pub(crate) duration: Option<u64>,
     /// Draw what happened into this file.
     #[arg(long, value_name = "FILE.svg")]
@@ -440,13 +442,16 @@ pub(crate) struct Demo {
     #[arg(long)]
     pub(crate) churn: bool,
     /// Relays, spread over two tiers; with --churn, those alive at any time.
-    #[arg(long, default_value_t = 2, default_value_if("churn", "true", "4"), value_parser = clap::value_parser!(u16).range(2..=32))]
+    #[arg(long, default_value_t = 2, default_value_if("churn", "true", "4"))]
+    #[arg(value_parser = clap::value_parser!(u16).range(2..=32))]
     pub(crate) relays: u16,
     /// Viewers behind the second tier, besides the late, the removed and the direct one.
-    #[arg(long, default_value_t = 3, default_value_if("churn", "true", "8"), value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 3, default_value_if("churn", "true", "8"))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) viewers: u16,
     /// Seconds of media.
-    #[arg(long, default_value_t = 20, default_value_if("churn", "true", "60"), value_parser = clap::value_parser!(u16).range(5..=3600))]
+    #[arg(long, default_value_t = 20, default_value_if("churn", "true", "60"))]
+    #[arg(value_parser = clap::value_parser!(u16).range(5..=3600))]
     pub(crate) seconds: u16,
     /// Your own video instead of the test pattern.
     #[arg(long)]
