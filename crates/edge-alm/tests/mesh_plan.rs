@@ -65,6 +65,8 @@ fn the_newest_offer_of_a_peer_counts_even_if_it_looks_worse() {
 
 #[test]
 fn delay_from_the_source_then_room() {
+    // Few places each, so that the tree may be a little deeper.
+    let offer = |hops: &[u8]| Offer { subscribers_max: 2, ..offer(hops) };
     let offers = [offer(&[9, 1]), offer(&[2]), offer(&[3])];
     let of = |rtts: [Option<u32>; 3]| {
         let zipped = offers.iter().zip(rtts);
@@ -92,7 +94,23 @@ fn delay_from_the_source_then_room() {
 }
 
 #[test]
+fn a_flat_tree_comes_before_a_short_way() {
+    let offers: Vec<_> = (1..=40).map(|peer| offer(&[peer])).chain([offer(&[41, 42, 43, 44])]).collect();
+    let all: Vec<_> = offers
+        .iter()
+        .map(|offer| {
+            let rtt_ms = Some(if offer.chain.len() > 3 { 1 } else { 400 });
+            Candidate { offer, rtt_ms, vouched: Vouched::Independently }
+        })
+        .collect();
+    let chosen = plan(&all, &request(1_000)).unwrap().primary.offer;
+    assert_eq!(chosen.chain.len(), 2, "forty peers with places for many need no fifth hop");
+    assert_eq!(plan(&all[40..], &request(1_000)).unwrap().primary.offer.peer, fp(44), "better than nobody");
+}
+
+#[test]
 fn what_only_one_neighbour_tells_comes_last() {
+    let offer = |hops: &[u8]| Offer { subscribers_max: 2, ..offer(hops) };
     let offers = [offer(&[1]), offer(&[9, 2])];
     let all = [
         Candidate { offer: &offers[0], rtt_ms: Some(1), vouched: Vouched::Once },

@@ -12,6 +12,8 @@ pub const DELAY_STEP_MS: u32 = 5;
 /// What one more peer on the way takes, in ms, beside the way itself: it waits for whole chunks, and serves others
 /// first.
 pub const HOP_MS: u32 = 20;
+/// Most children of one peer that count when the depth of a tree is judged.
+const FAN_OUT_MAX: u32 = 64;
 /// Most backups of a plan.
 pub const BACKUPS_MAX: usize = 2;
 /// Most paths that are planned together.
@@ -84,7 +86,8 @@ pub enum Overlap {
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
 /// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
-/// layers wanted, then those that were told of independently; then the delay from the source to here ([`delay_ms`]),
+/// layers wanted, then those that keep the tree as flat as it can be, then those that were told of independently; then
+/// the delay from the source to here ([`delay_ms`]),
 /// spare
 /// capacity in powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
@@ -183,6 +186,23 @@ pub(super) fn nearest<'a>(
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, it)| it)
 }
 
+/// Hops from the source that a tree of all these peers needs at most, one to spare: deeper places are a last resort.
+pub(super) fn depth_bound<'a>(candidates: impl Iterator<Item = Candidate<'a>>, stream_kbps: u32) -> usize {
+    let (mut peers, mut places) = (1_u64, 0_u64);
+    for candidate in candidates {
+        peers += 1;
+        places += u64::from(slots(candidate.offer, stream_kbps).min(FAN_OUT_MAX));
+    }
+    let fan_out = (places / peers).max(2);
+    let mut reached = fan_out;
+    let mut depth = 1;
+    while reached < peers {
+        reached = reached.saturating_mul(fan_out);
+        depth += 1;
+    }
+    depth + 1
+}
+
 /// Children that could still be taken.
 fn spare(offer: &Offer, stream_kbps: u32) -> u32 {
     slots(offer, stream_kbps).saturating_sub(offer.subscribers)
@@ -247,16 +267,17 @@ fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<Ranked> {
 
 fn rank_if(candidates: &[Candidate<'_>], request: &Request<'_>, is_open: impl Fn(&Offer) -> bool) -> Vec<Ranked> {
     let mut ranked = Vec::with_capacity(candidates.len());
+    let depth = depth_bound(candidates.iter().copied(), request.stream_kbps);
     for at in newest(candidates, request.seed) {
         let Some(candidate) = candidates.get(at as usize) else { continue };
         if is_open(candidate.offer) && !request.avoid.contains(&candidate.offer.peer) {
-            ranked.push((rank_of(candidate, request), at));
+            ranked.push((rank_of(candidate, request, depth), at));
         }
     }
     ranked
 }
 
-fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>) -> u128 {
+fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>, depth: usize) -> u128 {
     let offer = candidate.offer;
     let covers = covers(offer, request.policy);
     let alone = candidate.vouched == Vouched::Once;
@@ -264,6 +285,7 @@ fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>) -> u128 {
     let spare_bits = u32::BITS - spare(offer, request.stream_kbps).leading_zeros();
     [
         (1, u64::from(!covers)),
+        (1, u64::from(offer.chain.len() > depth)),
         (1, u64::from(alone)),
         (16, u64::from(delay_ms / DELAY_STEP_MS)),
         (8, u64::from(u32::BITS - spare_bits)),

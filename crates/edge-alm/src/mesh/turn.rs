@@ -409,8 +409,9 @@ impl Mesh {
     fn nearer(&self, primary_cost: u32) -> Option<Fingerprint> {
         let avoid = self.peers();
         let request = self.request(self.layers.policy(), &[], &avoid);
-        let found =
-            plan::nearest(self.table.untried(self.now_ms), &request, better_than(primary_cost).saturating_add(1));
+        let depth = plan::depth_bound(self.table.candidates(self.now_ms), request.stream_kbps);
+        let flat = self.table.untried(self.now_ms).filter(|it| it.offer.chain.len() <= depth);
+        let found = plan::nearest(flat, &request, better_than(primary_cost).saturating_add(1));
         found.map(|candidate| candidate.offer.peer)
     }
 

@@ -26,8 +26,9 @@ const PUBLISHER_CHILDREN: u16 = 3;
 const RELAY_CHILDREN: u16 = 6;
 /// Patience for the start of everybody.
 const START_LIMIT: Duration = Duration::from_secs(40);
-/// Patience for the end, beyond the length of the media.
-const END_LIMIT: Duration = Duration::from_secs(20);
+/// Patience for the end, beyond the length of the media: a viewer that found no parent gives up after half a minute,
+/// and is part of the verdict.
+const END_LIMIT: Duration = Duration::from_secs(45);
 const TICK: Duration = Duration::from_millis(20);
 /// Media before the first kill: the mesh settles.
 const SETTLE: Duration = Duration::from_secs(6);
