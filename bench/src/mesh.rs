@@ -233,6 +233,7 @@ impl Tree {
                 offer: &self.offers[*at],
                 rtt_ms: Some(*rtt_ms),
                 vouched: Vouched::Independently,
+                failures: 0,
             })
             .collect();
         let request = Request {

@@ -307,3 +307,55 @@ fn a_peer_that_was_full_when_last_heard_of_is_asked_once_nobody_else_is_left() {
     lab.run(2_000);
     assert_eq!(lab.primary(), Some(fp(3)), "what was known of its room was old");
 }
+
+#[test]
+fn a_standby_whose_way_came_back_takes_over() {
+    let mut lab = three();
+    lab.run(4_000);
+    let standby = lab.mesh.state().standbys[0];
+    let way = lab.mesh.state().links[1].chain.clone();
+    lab.mesh.rerouted(lab.now_ms, standby, &[]);
+    lab.run(500);
+    lab.mesh.rerouted(lab.now_ms, standby, &way);
+    lab.run(500);
+    lab.kill(1);
+    lab.mesh.lost(lab.now_ms, fp(1));
+    lab.drive();
+    lab.run(200);
+    assert!(lab.mesh.state().primary.is_some_and(|primary| primary != fp(1)));
+}
+
+#[test]
+fn three_parents_without_a_way_make_place_for_another() {
+    let mut lab = three();
+    lab.run(3_000);
+    for _ in 0..20 {
+        for link in lab.mesh.state().links {
+            lab.mesh.rerouted(lab.now_ms, link.peer, &[]);
+        }
+        lab.run(300);
+        if lab.mesh.state().links.len() == ACTIVE_MAX {
+            break;
+        }
+    }
+    let stuck: Vec<_> = lab.mesh.state().links.iter().map(|link| link.peer).collect();
+    lab.add(&[4], 20, Conduct::Honest);
+    for peer in 1..=3 {
+        lab.kill(peer);
+    }
+    lab.run(12_000);
+    assert_eq!(lab.primary(), Some(fp(4)), "of {stuck:?} none has a way");
+}
+
+#[test]
+fn a_way_that_begins_elsewhere_is_no_way() {
+    let mut lab = three();
+    lab.run(3_000);
+    lab.mesh.rerouted(lab.now_ms, fp(1), &[fp(99), fp(1)]);
+    lab.drive();
+    assert_ne!(lab.primary(), Some(fp(1)));
+    let foreign = Offer { measured_at_unix_ms: u64::MAX, chain: vec![fp(77)], ..offer(&[77]) };
+    let known = lab.mesh.offers();
+    lab.mesh.offer(lab.now_ms, Origin::Own, Offer { peer: fp(77), ..foreign });
+    assert_eq!(lab.mesh.offers(), known, "a source of its own");
+}

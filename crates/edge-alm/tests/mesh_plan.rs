@@ -18,7 +18,7 @@ fn request(stream_kbps: u32) -> Request<'static> {
 }
 
 fn candidates(offers: &[Offer]) -> Vec<Candidate<'_>> {
-    let candidate = |offer| Candidate { offer, rtt_ms: Some(20), vouched: Vouched::Independently };
+    let candidate = |offer| Candidate { offer, rtt_ms: Some(20), vouched: Vouched::Independently, failures: 0 };
     offers.iter().map(candidate).collect()
 }
 
@@ -70,8 +70,9 @@ fn delay_from_the_source_then_room() {
     let offers = [offer(&[9, 1]), offer(&[2]), offer(&[3])];
     let of = |rtts: [Option<u32>; 3]| {
         let zipped = offers.iter().zip(rtts);
-        let all: Vec<_> =
-            zipped.map(|(offer, rtt_ms)| Candidate { offer, rtt_ms, vouched: Vouched::Independently }).collect();
+        let all: Vec<_> = zipped
+            .map(|(offer, rtt_ms)| Candidate { offer, rtt_ms, vouched: Vouched::Independently, failures: 0 })
+            .collect();
         plan(&all, &request(1_000)).unwrap().primary.offer.peer
     };
     assert_eq!(of([Some(1), Some(95), Some(30)]), fp(3));
@@ -100,7 +101,7 @@ fn a_flat_tree_comes_before_a_short_way() {
         .iter()
         .map(|offer| {
             let rtt_ms = Some(if offer.chain.len() > 3 { 1 } else { 400 });
-            Candidate { offer, rtt_ms, vouched: Vouched::Independently }
+            Candidate { offer, rtt_ms, vouched: Vouched::Independently, failures: 0 }
         })
         .collect();
     let chosen = plan(&all, &request(1_000)).unwrap().primary.offer;
@@ -113,8 +114,8 @@ fn what_only_one_neighbour_tells_comes_last() {
     let offer = |hops: &[u8]| Offer { subscribers_max: 2, ..offer(hops) };
     let offers = [offer(&[1]), offer(&[9, 2])];
     let all = [
-        Candidate { offer: &offers[0], rtt_ms: Some(1), vouched: Vouched::Once },
-        Candidate { offer: &offers[1], rtt_ms: Some(90), vouched: Vouched::Independently },
+        Candidate { offer: &offers[0], rtt_ms: Some(1), vouched: Vouched::Once, failures: 0 },
+        Candidate { offer: &offers[1], rtt_ms: Some(90), vouched: Vouched::Independently, failures: 0 },
     ];
     assert_eq!(plan(&all, &request(1_000)).unwrap().primary.offer.peer, fp(2));
     assert_eq!(plan(&all[..1], &request(1_000)).unwrap().primary.offer.peer, fp(1), "better than nobody");

@@ -161,7 +161,8 @@ impl Mesh {
     pub fn offer(&mut self, now_ms: u64, told_by: Origin, offer: Offer) {
         self.step(now_ms);
         let peer = offer.peer;
-        if peer == self.config.own || offer.chain.len() > edge_wire::control::MAX_CHAIN {
+        let starts_elsewhere = offer.chain.first().is_some_and(|first| *first != self.config.source);
+        if peer == self.config.own || offer.chain.len() > edge_wire::control::MAX_CHAIN || starts_elsewhere {
             return;
         }
         let is_new = self.table.offer(told_by, offer);
@@ -187,6 +188,7 @@ impl Mesh {
     pub fn linked(&mut self, now_ms: u64, peer: Fingerprint, rtt_ms: u32, chain: &[Fingerprint]) {
         self.step(now_ms);
         self.table.measured(&peer, rtt_ms);
+        self.table.answered(&peer);
         let now_ms = self.now_ms;
         let Some(link) = self.link_mut(&peer).filter(|link| link.granted_ms().is_none()) else { return };
         link.stage = Stage::Granted(now_ms);
@@ -203,8 +205,13 @@ impl Mesh {
         if self.link(&peer).is_none() {
             return;
         }
-        if reason == Reason::Full {
-            self.table.full(&peer);
+        match reason {
+            Reason::Full => self.table.full(&peer),
+            Reason::Unreachable => self.table.unreachable(&peer),
+            Reason::Loop | Reason::TooDeep | Reason::Other => {}
+        }
+        if reason != Reason::Unreachable {
+            self.table.answered(&peer);
         }
         let least_ms = match reason {
             Reason::Loop | Reason::TooDeep => super::table::RETRY_MS_MAX,
@@ -474,15 +481,16 @@ impl Mesh {
 
     /// Takes a parent's way to the source, or gives the parent up; whether it is kept.
     fn set_chain(&mut self, peer: &Fingerprint, chain: &[Fingerprint]) -> bool {
-        if chain.len() <= edge_wire::control::MAX_CHAIN {
-            self.table.rerouted(peer, chain);
-        }
         let why = match chain {
             _ if chain.contains(&self.config.own) => Some(DropWhy::Loop),
             _ if chain.len() > PARENT_CHAIN_MAX => Some(DropWhy::TooDeep),
+            _ if chain.first().is_some_and(|first| *first != self.config.source) => Some(DropWhy::Wayless),
             _ if chain.last().is_some_and(|end| end != peer) => Some(DropWhy::Wayless),
             _ => None,
         };
+        if why.is_none() || (chain.contains(&self.config.own) && chain.len() <= edge_wire::control::MAX_CHAIN) {
+            self.table.rerouted(peer, chain);
+        }
         match why {
             Some(why) => {
                 self.table.refused(self.now_ms, peer, super::table::RETRY_MS_MAX);

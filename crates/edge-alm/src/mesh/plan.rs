@@ -44,6 +44,8 @@ pub struct Candidate<'a> {
     pub rtt_ms: Option<u32>,
     /// Who told of it.
     pub vouched: Vouched,
+    /// How often in a row it did not answer.
+    pub failures: u8,
 }
 
 /// What is wanted.
@@ -86,7 +88,7 @@ pub enum Overlap {
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
 /// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
-/// layers wanted, then those that keep the tree as flat as it can be, then those that were told of independently; then
+/// layers wanted, then those of peers that answered lately, then those that keep the tree as flat as it can be, then those that were told of independently; then
 /// the delay from the source to here ([`delay_ms`]),
 /// spare
 /// capacity in powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
@@ -285,6 +287,7 @@ fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>, depth: usize) -> u1
     let spare_bits = u32::BITS - spare(offer, request.stream_kbps).leading_zeros();
     [
         (1, u64::from(!covers)),
+        (2, u64::from(candidate.failures.min(3))),
         (1, u64::from(offer.chain.len() > depth)),
         (1, u64::from(alone)),
         (16, u64::from(delay_ms / DELAY_STEP_MS)),

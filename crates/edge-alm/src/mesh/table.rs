@@ -27,6 +27,7 @@ struct Known {
     offer: Offer,
     origins: Vec<Origin>,
     rtt_ms: Option<u32>,
+    failures: u8,
     refusals: u32,
     retry_ms: u64,
     /// Not to be tried for its way before this time.
@@ -68,8 +69,16 @@ impl Table {
             return is_newer;
         }
         let peer = offer.peer;
-        let known =
-            Known { offer, origins: vec![told_by], rtt_ms: None, refusals: 0, retry_ms: 0, trial_ms: 0, return_ms: 0 };
+        let known = Known {
+            offer,
+            origins: vec![told_by],
+            rtt_ms: None,
+            failures: 0,
+            refusals: 0,
+            retry_ms: 0,
+            trial_ms: 0,
+            return_ms: 0,
+        };
         self.known.insert(peer, known);
         if self.known.len() > OFFERS_MAX
             && let Some(worst) = self.worst()
@@ -100,9 +109,11 @@ impl Table {
         self.known.get_mut(peer).into_iter().for_each(|known| known.refusals = 0);
     }
 
-    /// A peer said what its way is now.
+    /// A parent said what its way is now. That it has none is true for the moment only, and no reason never to ask again.
     pub(super) fn rerouted(&mut self, peer: &Fingerprint, chain: &[Fingerprint]) {
-        self.known.get_mut(peer).into_iter().for_each(|known| chain.clone_into(&mut known.offer.chain));
+        if !chain.is_empty() {
+            self.known.get_mut(peer).into_iter().for_each(|known| chain.clone_into(&mut known.offer.chain));
+        }
     }
 
     /// A peer refused or failed: asks it again later, and later each time.
@@ -115,6 +126,16 @@ impl Table {
             known.trial_ms = known.trial_ms.max(now_ms.saturating_add(TRIAL_AGAIN_MS));
             known.retry_ms = now_ms.saturating_add(wait_ms).saturating_add(jitter % (wait_ms / 2 + 1));
         }
+    }
+
+    /// A peer could not be reached; it is asked after those that answer.
+    pub(super) fn unreachable(&mut self, peer: &Fingerprint) {
+        self.known.get_mut(peer).into_iter().for_each(|known| known.failures = known.failures.saturating_add(1));
+    }
+
+    /// A peer answered.
+    pub(super) fn answered(&mut self, peer: &Fingerprint) {
+        self.known.get_mut(peer).into_iter().for_each(|known| known.failures = 0);
     }
 
     /// A peer says that it has no room: the last to be asked among equals, until its next offer.
@@ -218,7 +239,7 @@ impl Table {
 }
 
 fn candidate(known: &Known) -> Candidate<'_> {
-    Candidate { vouched: vouched(known), offer: &known.offer, rtt_ms: known.rtt_ms }
+    Candidate { vouched: vouched(known), offer: &known.offer, rtt_ms: known.rtt_ms, failures: known.failures }
 }
 
 fn vouched(known: &Known) -> Vouched {

@@ -18,7 +18,7 @@ const IDLE_TURN_MS: u64 = 250;
 /// How long an answer to a subscription may take, in ms.
 const ANSWER_MS_MAX: u64 = 4_000;
 /// The same while no parent delivers, in ms: those left to ask may be gone as well.
-const ANSWER_MS_STRANDED: u64 = 1_000;
+const ANSWER_MS_STRANDED: u64 = 1_500;
 /// How long the first parent may take to answer, in ms, before another one is asked too.
 const ANSWER_MS_PATIENT: u64 = 400;
 /// How long a parent may take to deliver anything while another does, in ms.
@@ -29,6 +29,8 @@ const AHEAD_MS_MIN: u64 = 20;
 const AHEAD_MS_MAX: u64 = 60;
 /// Silence of every parent, in ms, that a person is told of.
 const STRANDED_MS: u64 = 1_500;
+/// Silence of all parents after which one more is asked: it costs little if the source only paused.
+const NEED_MS: u64 = 600;
 /// A standby is given up after this many times its threshold, and not before [`STANDBY_SILENCE_MS_MIN`].
 const STANDBY_PATIENCE: u64 = 2;
 const STANDBY_SILENCE_MS_MIN: u64 = 1_500;
@@ -109,6 +111,7 @@ impl Mesh {
         };
         let unanswered: Vec<Fingerprint> = self.links.iter().filter(is_over).map(|link| link.peer).collect();
         for peer in unanswered {
+            self.table.unreachable(&peer);
             self.give_up(&peer, DropWhy::Unanswered, SwitchWhy::Lost);
         }
     }
@@ -283,7 +286,10 @@ impl Mesh {
             Stage::Asked(at_ms) => now_ms.saturating_sub(at_ms) < ANSWER_MS_PATIENT,
             Stage::Granted(_) => false,
         };
-        if self.links.iter().any(is_asked) || now_ms < self.timers.parent_ms || self.links.len() >= ACTIVE_MAX {
+        if self.links.len() >= ACTIVE_MAX {
+            return self.give_up_wayless();
+        }
+        if self.links.iter().any(is_asked) || now_ms < self.timers.parent_ms {
             return;
         }
         let policy = self.layers.policy();
@@ -298,13 +304,25 @@ impl Mesh {
         }
     }
 
+    /// While nobody has a way to the source and all places are taken, gives up the longest parent, so that another can be
+    /// tried.
+    fn give_up_wayless(&mut self) {
+        let now_ms = self.now_ms;
+        let waited = |link: &&Link| link.granted_ms().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > STRANDED_MS);
+        let wayless = self.links.iter().filter(|link| !link.is_usable()).filter(waited);
+        if let Some(peer) = wayless.min_by_key(|link| link.granted_ms()).map(|link| link.peer) {
+            self.table.refused(now_ms, &peer, RETRY_MS_MAX);
+            self.give_up(&peer, DropWhy::Wayless, SwitchWhy::Wayless);
+        }
+    }
+
     /// Asks for a standby when there is none, and for a third parent when one has to tell who is right, nobody
     /// delivers, or chunks come late from all.
     fn find_standby(&mut self) {
         let now_ms = self.now_ms;
         let wanted = match self.primary() {
             None => return,
-            Some(primary) if self.is_disputed() || primary.silent_ms(now_ms) > STRANDED_MS => ACTIVE_MAX,
+            Some(_) if self.is_disputed() || self.is_in_need() => ACTIVE_MAX,
             Some(_) if self.layers.is_late() => ACTIVE_MAX,
             Some(_) => 2,
         };
@@ -314,7 +332,7 @@ impl Mesh {
         if now_ms < self.timers.standby_ms {
             return;
         }
-        match self.pick_standby() {
+        match self.pick_spare() {
             Some(peer) => self.ask(peer, self.standby_policy()),
             None => self.timers.standby_ms = self.back_off(),
         }
@@ -336,7 +354,7 @@ impl Mesh {
             (self.timers.rotate_wait_ms, self.timers.rotate_ms) = (ROTATE_MS_MIN, now_ms.saturating_add(ROTATE_MS_MIN));
             return;
         }
-        if now_ms < self.timers.rotate_ms || self.pick_standby().is_none() {
+        if now_ms < self.timers.rotate_ms || self.pick_spare().is_none() {
             return;
         }
         self.timers.rotate_wait_ms = self.timers.rotate_wait_ms.saturating_mul(2).clamp(ROTATE_MS_MIN, ROTATE_MS_MAX);
@@ -345,6 +363,25 @@ impl Mesh {
         if let Some(extra) = extra {
             self.give_up(&extra, DropWhy::Silent, SwitchWhy::Silent);
         }
+    }
+
+    /// Whether the primary neither delivers nor can be expected to.
+    fn is_in_need(&self) -> bool {
+        let now_ms = self.now_ms;
+        let is_quiet = |link: &Link| link.silent_ms(now_ms) > NEED_MS.max(link.pace.silence_ms().saturating_mul(2));
+        let nobody_delivers = self.links.iter().filter(|link| link.granted_ms().is_some()).all(is_quiet);
+        self.primary().is_none_or(|primary| !primary.is_usable() || nobody_delivers)
+    }
+
+    /// One more parent; in need, one without room as well: what is known of its room may be old.
+    fn pick_spare(&self) -> Option<Fingerprint> {
+        let in_need = || {
+            let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
+            let avoid = self.peers();
+            let request = self.request(Policy::BLINKING_DOT, &[], &avoid);
+            plan::last_resort(&candidates, &request).map(|it| it.offer.peer)
+        };
+        self.pick_standby().or_else(|| if self.is_in_need() { in_need() } else { None })
     }
 
     fn pick_standby(&self) -> Option<Fingerprint> {
