@@ -32,7 +32,7 @@ const MAX_BUNDLES: usize = 2048;
 /// How long an address stays good after it was last heard of.
 const HOPS_KEPT_MS: u64 = 60_000;
 /// How far an epoch may jump: more than that is not news, but nonsense.
-const MAX_EPOCHS_AHEAD: u64 = 64;
+pub(crate) const MAX_EPOCHS_AHEAD: u64 = 64;
 
 /// Uplinks that hear of offers: one for the stream, and one for each sub-stream that it may be cut into.
 const MAX_LISTENERS: usize = 16;

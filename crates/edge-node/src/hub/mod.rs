@@ -22,7 +22,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::clock;
 use crate::event::{Event, Reporter};
-use crate::neighbours::Neighbours;
+use crate::neighbours::{MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use allowance::Allowance;
 pub use board::{Board, MAX_WANTED, sub_streams};
@@ -43,6 +43,10 @@ const PER_SECOND: f64 = 48.0;
 /// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
 const STANDBY_SHARE: u64 = 4;
 
+/// Time between two children that are given up for others.
+const YIELD_EVERY_MS: u64 = 5_000;
+/// One seat in this many stays with a child that only watches.
+const LEAVES_KEPT: usize = 3;
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
@@ -166,6 +170,7 @@ struct Inner {
     memory: Mutex<Memory>,
     chain: Mutex<Vec<Fingerprint>>,
     room: Mutex<Room>,
+    yielded_ms: Mutex<Option<u64>>,
     rates: Mutex<Rates>,
     neighbours: Option<Neighbours>,
     upward: mpsc::Sender<Upward>,
@@ -211,6 +216,7 @@ impl Hub {
             memory: Mutex::default(),
             chain: Mutex::default(),
             room: Mutex::new(room),
+            yielded_ms: Mutex::default(),
             rates: Mutex::default(),
             neighbours,
             upward,
@@ -229,7 +235,7 @@ impl Hub {
     /// Sets the peers from the publisher down to and including this node.
     pub fn set_chain(&self, chain: Vec<Fingerprint>) {
         let replaced = std::mem::replace(&mut *lock(&self.0.chain), chain.clone());
-        if replaced != chain && !replaced.is_empty() {
+        if replaced != chain {
             self.broadcast(&Message::Rerouted { stream: self.0.stream, chain });
         }
     }
@@ -280,12 +286,17 @@ impl Hub {
 
     /// Whether one more child with `policy` fits; `peer` itself does not count.
     fn has_room(&self, peer: Fingerprint, policy: Policy) -> bool {
+        self.fits(&[peer], policy)
+    }
+
+    /// Whether a child with `policy` fits when `but` do not count.
+    fn fits(&self, but: &[Fingerprint], policy: Policy) -> bool {
         let room = *lock(&self.0.room);
         let others: Vec<Policy> = {
             let children = lock(&self.0.children);
             children
                 .iter()
-                .filter(|(other, _)| **other != peer)
+                .filter(|(other, _)| !but.contains(other))
                 .filter_map(|(_, seat)| seat.subscribed.map(|seated| seated.policy))
                 .collect()
         };
@@ -325,30 +336,35 @@ impl Hub {
         self.0.neighbours.as_ref().filter(|neighbours| neighbours.stream() == self.0.stream)
     }
 
-    /// Offers are about the epoch of the media.
+    /// Remembers the epoch of the media that is carried. What a node with parents believes about it, its uplink decides;
+    /// a publisher makes the epochs.
     fn turn(&self, epoch: Epoch) {
-        if let Some(neighbours) = &self.0.neighbours
-            && self.0.epoch.fetch_max(epoch.0, Ordering::Relaxed) < epoch.0
-        {
-            neighbours.turn(epoch, &self.chain());
+        let have = self.0.epoch.load(Ordering::Relaxed);
+        if epoch.0 <= have || (have > 0 && epoch.0 - have > MAX_EPOCHS_AHEAD) {
+            return;
+        }
+        self.0.epoch.store(epoch.0, Ordering::Relaxed);
+        if let (Some(neighbours), [_]) = (&self.0.neighbours, &self.chain()[..]) {
+            neighbours.turn(epoch, &[]);
         }
     }
 
-    /// Gives up a child that carries nothing on for one that does. `false` when there is none.
+    /// Gives up a child that carries nothing on for one that says it does. `false` when there is none, when one was given
+    /// up just before, or when that would not make room enough.
     fn make_room(&self, newcomer: Fingerprint, seated: Seated) -> bool {
         if seated.role != Role::Carrier || self.chain().is_empty() {
             return false;
         }
-        let leaf = {
-            let children = lock(&self.0.children);
-            let leaves = children.iter().filter_map(|(peer, seat)| {
-                let policy = seat.subscribed.filter(|seated| seated.role == Role::Leaf)?.policy;
-                (*peer != newcomer).then_some((policy != Policy::BLINKING_DOT, *peer, seat.session.clone()))
-            });
-            // Who has the base only has another parent for the rest.
-            leaves.min_by_key(|(whole, peer, _)| (*whole, *peer))
-        };
-        let Some((_, peer, session)) = leaf else { return false };
+        let now_ms = clock::now_ms();
+        let mut yielded_ms = lock(&self.0.yielded_ms);
+        if yielded_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < YIELD_EVERY_MS) {
+            return false;
+        }
+        let Some((peer, session)) = self.spare_leaf(newcomer) else { return false };
+        if !self.fits(&[newcomer, peer], seated.policy) {
+            return false;
+        }
+        *yielded_ms = Some(now_ms);
         if let Some(seat) = lock(&self.0.children).get_mut(&peer) {
             seat.subscribed = None;
         }
@@ -358,6 +374,23 @@ impl Hub {
             session.finish(CloseCode::DONE, "the room is needed", MAKE_ROOM_WITHIN).await;
         });
         true
+    }
+
+    /// The child that loses least: who has the base only has another parent for the rest. Some seats stay with those who
+    /// only watch, whatever newcomers say of themselves.
+    fn spare_leaf(&self, newcomer: Fingerprint) -> Option<(Fingerprint, Session)> {
+        let children = lock(&self.0.children);
+        let seated = children.values().filter(|seat| seat.subscribed.is_some()).count();
+        let leaves = || {
+            children.iter().filter_map(|(peer, seat)| {
+                let policy = seat.subscribed.filter(|seated| seated.role == Role::Leaf)?.policy;
+                (*peer != newcomer).then_some((policy != Policy::BLINKING_DOT, *peer, seat.session.clone()))
+            })
+        };
+        if leaves().count() <= seated / LEAVES_KEPT {
+            return None;
+        }
+        leaves().min_by_key(|(whole, peer, _)| (*whole, *peer)).map(|(_, peer, session)| (peer, session))
     }
 
     /// Counts a chunk from the parent that was not authentic.

@@ -1,7 +1,7 @@
 //! The way up: keeps parents as the mesh core decides, and hands on what comes from them, each thing once.
 
 mod link;
-mod recent;
+pub(crate) mod recent;
 mod words;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::event::UplinkStats;
-use crate::neighbours::{Heard, Neighbours};
+use crate::neighbours::{Heard, MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
@@ -207,6 +207,8 @@ struct Line {
     session: Option<Session>,
     chain: Vec<Fingerprint>,
     delivered_ms: u64,
+    /// Highest epoch of what it sent.
+    epoch: Epoch,
     ended: bool,
 }
 
@@ -325,6 +327,10 @@ impl<'a> Driver<'a> {
     fn follow(&mut self, parent: Fingerprint) {
         let Some(line) = self.lines.get(&parent) else { return };
         let Some(session) = &line.session else { return };
+        if line.chain.is_empty() {
+            // It says that it has no way at the moment, and says so again when it has one.
+            return;
+        }
         if self.followed.as_ref().is_some_and(|(peer, chain)| (*peer, chain) == (parent, &line.chain)) {
             return;
         }
@@ -353,8 +359,15 @@ impl<'a> Driver<'a> {
             reports: self.reports.clone(),
         };
         tokio::spawn(link.run(inbox));
-        let line =
-            Line { serial: self.serial, orders, session: None, chain: Vec::new(), delivered_ms: 0, ended: false };
+        let line = Line {
+            serial: self.serial,
+            orders,
+            session: None,
+            chain: Vec::new(),
+            delivered_ms: 0,
+            epoch: Epoch(0),
+            ended: false,
+        };
         self.lines.insert(peer, line);
     }
 
@@ -434,23 +447,18 @@ impl<'a> Driver<'a> {
                 let ended = line.ended;
                 self.lines.remove(&peer);
                 self.last_error = Some(error);
-                // Who said that the stream is over closes its links then: nothing is to be made good.
-                if !ended {
+                self.orphaned(ended);
+                // At the end of the stream nothing is to be made good.
+                if !self.over {
                     self.mesh.lost(now_ms, peer);
                 }
-                self.orphaned(ended);
             }
         }
     }
 
     fn media(&mut self, now_ms: u64, peer: Fingerprint, chunk: InnerSealed, hint: Hint) {
         let header = &chunk.header;
-        if header.epoch > self.epoch {
-            self.epoch = header.epoch;
-            if let Some(neighbours) = &self.neighbours {
-                neighbours.turn(header.epoch, &self.lines.keys().copied().collect::<Vec<_>>());
-            }
-        }
+        let epoch = header.epoch;
         let arrival = Arrival {
             key: Key { epoch: header.epoch.0, seq: header.seq.0 },
             layer: header.layer,
@@ -475,11 +483,38 @@ impl<'a> Driver<'a> {
             return;
         }
         match self.handler.media(chunk, hint) {
-            Taken::Good { age_ms } => self.mesh.opened(now_ms, peer, &Arrival { age_ms, ..arrival }),
+            Taken::Good { age_ms } => {
+                self.mesh.opened(now_ms, peer, &Arrival { age_ms, ..arrival });
+                self.turn(epoch);
+            }
             // Its mark expires, so that a copy from another parent has its chance.
             Taken::Held => {}
             Taken::Useless => self.mesh.released(now_ms, arrival.key),
             Taken::Forged => self.mesh.failed(now_ms, peer, arrival.key),
+        }
+    }
+
+    /// A node that opens nothing takes the parents' word for the epoch: that of two, if there are two.
+    fn reached(&mut self, peer: Fingerprint, epoch: Epoch) {
+        if let Some(line) = self.lines.get_mut(&peer) {
+            line.epoch = line.epoch.max(epoch);
+        }
+        let mut reached: Vec<Epoch> = self.lines.values().map(|line| line.epoch).filter(|it| *it > Epoch(0)).collect();
+        reached.sort_unstable_by(|a, b| b.cmp(a));
+        if let Some(epoch) = reached.get(1).or(reached.first()).copied() {
+            self.turn(epoch);
+        }
+    }
+
+    /// Offers are about the epoch of the media.
+    fn turn(&mut self, epoch: Epoch) {
+        let ahead = epoch.0.saturating_sub(self.epoch.0);
+        if epoch <= self.epoch || (self.epoch > Epoch(0) && ahead > MAX_EPOCHS_AHEAD) {
+            return;
+        }
+        self.epoch = epoch;
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.turn(epoch, &self.lines.keys().copied().collect::<Vec<_>>());
         }
     }
 
@@ -492,6 +527,7 @@ impl<'a> Driver<'a> {
             (Verdict::Open, _) => {
                 self.handler.media(chunk, hint);
                 self.mesh.opened(now_ms, peer, &arrival);
+                self.reached(peer, Epoch(arrival.key.epoch));
             }
             (Verdict::Duplicate, recent::Known::Other { first, passed: false }) => {
                 self.mesh.disagreed(now_ms, first, peer);

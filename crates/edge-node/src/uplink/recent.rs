@@ -16,14 +16,14 @@ const MAX_CHUNKS: usize = 4096;
 
 /// Control messages of the last while, by a keyed hash that nobody outside can aim at.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     keys: RandomState,
     seen: VecDeque<(u64, u64)>,
 }
 
 impl Recent {
     /// Whether `message` did not come lately. Only what is the same for everybody below is told apart.
-    pub(super) fn is_new(&mut self, now_ms: u64, message: &Message) -> bool {
+    pub(crate) fn is_new(&mut self, now_ms: u64, message: &Message) -> bool {
         if !matches!(message, Message::Commit { .. } | Message::Tree { .. } | Message::Down { .. }) {
             return true;
         }
@@ -42,8 +42,10 @@ impl Recent {
 
 /// How a chunk compares with an earlier one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    /// There is no earlier one, or it is the same.
+pub(crate) enum Known {
+    /// There is no earlier one.
+    New,
+    /// It is the same.
     Same,
     /// `first` brought other bytes.
     Other {
@@ -55,15 +57,15 @@ pub(super) enum Known {
 }
 
 /// Content of the latest chunks.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Contents {
     keys: RandomState,
     chunks: BTreeMap<(u64, u64), (u64, Fingerprint, bool)>,
 }
 
 impl Contents {
     /// Compares `chunk` with what came under its number, and remembers it.
-    pub(super) fn compare(&mut self, number: (u64, u64), from: Fingerprint, chunk: &InnerSealed) -> Known {
+    pub(crate) fn compare(&mut self, number: (u64, u64), from: Fingerprint, chunk: &InnerSealed) -> Known {
         let hash = self.keys.hash_one((chunk.header.to_bytes(), &chunk.ciphertext));
         if let Some((first_hash, first, passed)) = self.chunks.get_mut(&number) {
             if *first_hash == hash {
@@ -75,7 +77,7 @@ impl Contents {
         while self.chunks.len() > MAX_CHUNKS {
             self.chunks.pop_first();
         }
-        Known::Same
+        Known::New
     }
 }
 

@@ -30,6 +30,7 @@ use crate::lane::Lanes;
 use crate::neighbours::Neighbours;
 use crate::offering::Offering;
 use crate::ticket::{Hop, Ticket};
+use crate::uplink::recent::{Contents, Known};
 use crate::uplink::{Gauge, Handler, Layers, MAX_OUTGOING, Parents, Taken};
 use crate::{Error, Shutdown, clock, process};
 use member::{Change, Member, Note};
@@ -327,6 +328,8 @@ struct Screen {
     /// Feeds this viewer's children, if it carries for others.
     hub: Option<Hub>,
     gauge: Gauge,
+    /// What children were given lately.
+    passed: Contents,
 }
 
 impl Screen {
@@ -346,6 +349,7 @@ impl Screen {
             description: 0,
             hub,
             gauge: Gauge::default(),
+            passed: Contents::default(),
         }
     }
 
@@ -437,8 +441,10 @@ impl Handler for Screen {
             Opened::Dropped => Taken::Useless,
             Opened::Forged => Taken::Forged,
         };
-        // A member gives its children nothing that it found forged.
-        if let (Some(hub), Some(chunk), true) = (&self.hub, passed_on, taken != Taken::Forged) {
+        // A member gives its children nothing that it found forged or past, and what waits for its key once only.
+        if let (Some(hub), Some(chunk), Taken::Good { .. } | Taken::Held) = (&self.hub, passed_on, taken)
+            && self.passed.compare((chunk.header.epoch.0, chunk.header.seq.0), self.own, &chunk) == Known::New
+        {
             hub.forward(chunk, hint);
         }
         taken

@@ -17,6 +17,7 @@ use super::{FAREWELL, Screen, Serving};
 use crate::event::UplinkStats;
 use crate::hub::Ending;
 use crate::lane::{self, Lanes};
+use crate::uplink::recent::Contents;
 use crate::uplink::{Gauge, Handler, MAX_OUTGOING, Taken};
 use crate::{Error, Shutdown};
 
@@ -60,7 +61,7 @@ impl Parts {
         for (description, path) in (0..).zip(descriptions.leaves()) {
             let (up, outgoing) = mpsc::channel(MAX_OUTGOING);
             let stream = stream_id(lanes.whole, &path);
-            let mut screen = Screen { description, hub: None, ..screen.clone() };
+            let mut screen = Screen { description, hub: None, passed: Contents::default(), ..screen.clone() };
             if let Some(serving) = serving {
                 let offering = &serving.offering;
                 let (hub, wishes) = lane::hub(&path, &offering.neighbours, offering.room, &screen.reporter)?;
