@@ -4,7 +4,7 @@ use crate::clock;
 
 /// Refills steadily up to a burst.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     burst: f64,
     per_second: f64,
     tokens: f64,
@@ -14,24 +14,33 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// A full bucket of `burst` tokens that gains `per_second`.
-    pub(super) fn new(burst: f64, per_second: f64) -> Self {
+    pub(crate) fn new(burst: f64, per_second: f64) -> Self {
         Self { burst, per_second, tokens: burst, at_ms: clock::now_ms(), excess: 0 }
     }
 
     /// Takes one token; `false` when there is none.
-    pub(super) fn take(&mut self) -> bool {
+    pub(crate) fn take(&mut self) -> bool {
         self.take_at(clock::now_ms())
     }
 
+    /// Whether a token is there.
+    pub(crate) fn has_one(&self) -> bool {
+        self.level_at(clock::now_ms()) >= 1.0
+    }
+
+    /// Whether it is as good as a new one.
+    pub(crate) fn is_full(&self) -> bool {
+        self.level_at(clock::now_ms()) >= self.burst
+    }
+
     /// Requests beyond the rate since the bucket was full last.
-    pub(super) fn excess(&self) -> u32 {
+    pub(crate) fn excess(&self) -> u32 {
         self.excess
     }
 
     fn take_at(&mut self, now_ms: u64) -> bool {
-        let gained = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0 * self.per_second;
+        self.tokens = self.level_at(now_ms);
         self.at_ms = now_ms;
-        self.tokens = (self.tokens + gained).min(self.burst);
         if self.tokens >= self.burst {
             self.excess = 0;
         }
@@ -41,6 +50,11 @@ impl Allowance {
         }
         self.tokens -= 1.0;
         true
+    }
+
+    fn level_at(&self, now_ms: u64) -> f64 {
+        let gained = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0 * self.per_second;
+        (self.tokens + gained).min(self.burst)
     }
 }
 

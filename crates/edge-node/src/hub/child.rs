@@ -13,9 +13,10 @@ use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::Hint;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::allowance::Allowance;
+use super::memory::Answer;
 use super::{Hub, Seat, Seated, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
 use crate::neighbours::Neighbours;
@@ -37,12 +38,26 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
     if let Some(old) = replaced {
         old.session.close(CloseCode::DONE, "replaced by a newer link of the same peer");
     }
-    let mut child = Child { hub, session, peer, writer: None, allowance: Allowance::new(BURST, PER_SECOND) };
+    let mut child = Child {
+        hub,
+        session,
+        peer,
+        writer: None,
+        allowance: Allowance::new(BURST, PER_SECOND),
+        requests: Allowance::new(UP_BURST, UP_PER_SECOND),
+        wishes: Allowance::new(UP_BURST, UP_PER_SECOND),
+    };
+    let mut subscribe_by = Instant::now() + SUBSCRIBE_WITHIN;
     child.handle(first);
     let ending = loop {
         let message = match child.writer {
-            Some(_) => child.session.recv_control().await,
-            None => match timeout(SUBSCRIBE_WITHIN, child.session.recv_control()).await {
+            Some(_) => {
+                let message = child.session.recv_control().await;
+                subscribe_by = Instant::now() + SUBSCRIBE_WITHIN;
+                message
+            }
+            // Whatever else it says wins it no time.
+            None => match timeout_at(subscribe_by, child.session.recv_control()).await {
                 Ok(message) => message,
                 Err(_) => {
                     child.session.close(CloseCode::DONE, "no subscription");
@@ -70,11 +85,15 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
     child.leave(serial);
 }
 
-/// How long a peer without a subscription may hold a seat in silence.
+/// How long a peer may hold a seat without a subscription.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that one child may send at once, and every second after that.
 const BURST: f64 = 128.0;
 const PER_SECOND: f64 = 64.0;
+/// End-to-end requests of one child that go up, and as many wishes for commits and trees; those above are shared with
+/// its siblings.
+const UP_BURST: f64 = 16.0;
+const UP_PER_SECOND: f64 = 8.0;
 /// Requests beyond the rate after which the link is closed.
 const MAX_EXCESS: u32 = 1024;
 
@@ -84,6 +103,8 @@ struct Child {
     peer: Fingerprint,
     writer: Option<(Handle, AbortHandle)>,
     allowance: Allowance,
+    requests: Allowance,
+    wishes: Allowance,
 }
 
 impl Child {
@@ -103,20 +124,22 @@ impl Child {
             Message::Recover { need, .. } => self.hub.want(Upward::Recover(need)),
             Message::Up { from, body, .. } => self.request(from, body),
             Message::CommitsWanted { from, .. } => {
-                let kept = lock(&self.hub.0.memory).commits_since(from);
-                match kept.is_empty() {
-                    true => self.hub.want(Upward::Commits(from)),
-                    false => kept.iter().for_each(|commit| self.hub.send_to(self.peer, commit)),
-                }
+                let answer = lock(&self.hub.0.memory).commits_since(clock::now_ms(), from, self.peer);
+                self.answer(&answer, Upward::Commits(from));
             }
             Message::TreeWanted { epoch, .. } => {
-                let kept = lock(&self.hub.0.memory).tree_for(epoch, self.peer);
-                match kept {
-                    Some(tree) => self.hub.send_to(self.peer, &tree),
-                    None => self.hub.want(Upward::Tree(epoch)),
-                }
+                let answer = lock(&self.hub.0.memory).tree_for(clock::now_ms(), epoch, self.peer);
+                self.answer(&answer, Upward::Tree(epoch));
             }
             other => self.refuse(&other, Refusal::Protocol, "only a parent sends that"),
+        }
+    }
+
+    /// Sends what is here, and asks above for what is not.
+    fn answer(&mut self, answer: &Answer, wish: Upward) {
+        answer.kept.iter().for_each(|message| self.hub.send_to(self.peer, message));
+        if answer.asks_above && self.wishes.take() {
+            self.hub.want(wish);
         }
     }
 
@@ -211,6 +234,9 @@ impl Child {
     }
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {
+        if !self.requests.take() {
+            return tracing::debug!(child = %self.session.peer().key_id(), "too many requests: one was dropped");
+        }
         // A peer below may be a direct child too, with this link as its second: its way back is known then.
         if from != self.peer && !self.hub.feeds(from) && !lock(&self.hub.0.memory).learn_route(from, self.peer) {
             return;

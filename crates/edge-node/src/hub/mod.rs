@@ -24,7 +24,7 @@ use crate::clock;
 use crate::event::{Event, Reporter};
 use crate::neighbours::{MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
-use allowance::Allowance;
+pub(crate) use allowance::Allowance;
 pub use board::{Board, MAX_WANTED, sub_streams};
 use memory::Memory;
 
@@ -291,7 +291,7 @@ impl Hub {
 
     /// Whether a child with `policy` fits when `but` do not count.
     fn fits(&self, but: &[Fingerprint], policy: Policy) -> bool {
-        let room = *lock(&self.0.room);
+        let (room, now_ms) = (*lock(&self.0.room), clock::now_ms());
         let others: Vec<Policy> = {
             let children = lock(&self.0.children);
             children
@@ -403,16 +403,21 @@ impl Hub {
         match message {
             Message::Down { to, .. } => self.send_down(*to, message),
             Message::Commit { epoch, .. } => {
-                lock(&self.0.memory).keep_commit(*epoch, message.clone());
+                lock(&self.0.memory).keep_commit((*epoch, self.epoch()), message.clone());
                 self.broadcast(message);
             }
             Message::Tree { epoch, .. } => {
-                let waiting = lock(&self.0.memory).keep_tree(*epoch, message.clone());
+                let waiting = lock(&self.0.memory).keep_tree((*epoch, self.epoch()), message.clone());
                 waiting.into_iter().for_each(|child| self.send_to(child, message));
             }
             Message::Ended { .. } => self.broadcast(message),
             _ => tracing::debug!("the parent sent what only children send"),
         }
+    }
+
+    /// Of the media that is carried; 0 before there was any.
+    fn epoch(&self) -> Epoch {
+        Epoch(self.0.epoch.load(Ordering::Relaxed))
     }
 
     /// Children fed now.
@@ -465,17 +470,20 @@ impl Hub {
         let now_ms = clock::now_ms();
         let mut asked = lock(&self.0.asked);
         asked.retain(|_, last| now_ms.saturating_sub(*last) < MERGE_INTERVAL_MS);
-        if asked.len() < MAX_ASKED && !asked.contains_key(&wish) {
-            asked.insert(wish.clone(), now_ms);
-            self.ask(wish);
+        // What was dropped is not on its way: the next who wants it asks.
+        if asked.len() < MAX_ASKED && !asked.contains_key(&wish) && self.ask(wish.clone()) {
+            asked.insert(wish, now_ms);
         }
     }
 
-    /// Passes a wish on, below the rate at which a parent would take this node for a nuisance.
-    fn ask(&self, wish: Upward) {
-        if !lock(&self.0.allowance).take() || self.0.upward.try_send(wish).is_err() {
+    /// Passes a wish on, below the rate at which a parent would take this node for a nuisance; `false` when it was
+    /// dropped.
+    fn ask(&self, wish: Upward) -> bool {
+        let passed = lock(&self.0.allowance).take() && self.0.upward.try_send(wish).is_ok();
+        if !passed {
             tracing::debug!("too many requests from below: one was dropped");
         }
+        passed
     }
 
     fn broadcast(&self, message: &Message) {
@@ -542,4 +550,27 @@ fn lost(stats: &edge_relay::Stats) -> u64 {
 /// No code panics while it holds one of these locks, so a poisoned one is as good as any.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_that_was_dropped_may_be_said_again() {
+        let settings = Settings {
+            stream: StreamId([1; 32]),
+            limits: Limits::default(),
+            room: Room::default(),
+            neighbours: None,
+            reporter: Reporter::channel().0,
+        };
+        let (hub, mut wishes) = Hub::new(settings).unwrap();
+        *lock(&hub.0.allowance) = Allowance::new(0.0, 0.0);
+        hub.want(Upward::Tree(Epoch(1)));
+        *lock(&hub.0.allowance) = Allowance::new(8.0, 0.0);
+        (0..2).for_each(|_| hub.want(Upward::Tree(Epoch(1))));
+        assert_eq!(wishes.try_recv(), Ok(Upward::Tree(Epoch(1))));
+        assert!(wishes.try_recv().is_err(), "it is on its way");
+    }
 }
