@@ -3,12 +3,12 @@
 //! A node names to its neighbours what it holds; they ask for what they lack. So each advertisement crosses a link
 //! once, however the links are laid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use edge_alm::admission::whole_kbps;
-use edge_alm::advert::{Accept, Advert, Book, Commitment, Novelty, Verified};
+use edge_alm::advert::{self, Accept, Advert, Book, Commitment, Novelty, OfferError, Verified};
 use edge_alm::gossip::{Intake, Item, Spreader};
 use edge_alm::mesh::Offer;
 use edge_alm::path::{Descriptions, SubStreamPath};
@@ -21,6 +21,7 @@ use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::hub::Allowance;
 use crate::ticket::Hop;
 
 /// Offers that may wait for one uplink; more are lost, and said again within 20 s.
@@ -29,10 +30,16 @@ const MAX_HEARD: usize = 256;
 const MAX_LINKS: usize = 1024;
 /// Public bundles remembered.
 const MAX_BUNDLES: usize = 2048;
-/// How long an address stays good after it was last heard of.
+/// How long an address, and what an advertiser has paths of, stays good after it was last heard of.
 const HOPS_KEPT_MS: u64 = 60_000;
 /// How far an epoch may jump: more than that is not news, but nonsense.
 pub(crate) const MAX_EPOCHS_AHEAD: u64 = 64;
+/// Offers that one neighbour may have at once, and every second after that: one weighs 8 KiB, its wish 33 bytes.
+const GIVEN_BURST: f64 = 128.0;
+const GIVEN_PER_SECOND: f64 = 16.0;
+/// Signatures verified at once, and every second after that, whoever sends them.
+const VERIFIED_BURST: f64 = 256.0;
+const VERIFIED_PER_SECOND: f64 = 128.0;
 
 /// Uplinks that hear of offers: one for the stream, and one for each sub-stream that it may be cut into.
 const MAX_LISTENERS: usize = 16;
@@ -69,7 +76,13 @@ impl Heard {
 
 /// One node's neighbours and what they tell; clones share it.
 #[derive(Debug, Clone)]
-pub struct Neighbours(Arc<Mutex<Inner>>);
+pub struct Neighbours(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    stream: StreamId,
+    inner: Mutex<Inner>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -79,14 +92,27 @@ struct Inner {
     /// Whether the book's epoch is that of media seen here.
     epoch_known: bool,
     bundles: BTreeMap<Fingerprint, Bytes>,
-    /// Where advertisers were said to listen, and when: good for longer than an offer, which ends with its epoch.
-    hops: BTreeMap<Fingerprint, (u64, Vec<Hop>)>,
+    /// What advertisers said of themselves that is good for longer than an offer, which ends with its epoch.
+    known: BTreeMap<Fingerprint, Known>,
     links: BTreeMap<Fingerprint, Session>,
     spreader: Spreader<Fingerprint>,
     /// Links in the order in which notes are compared.
     turn: usize,
     mine: Option<Mine>,
     listeners: Vec<mpsc::Sender<Heard>>,
+    /// What each neighbour may still have; who comes again has no more than it left with.
+    given: BTreeMap<Fingerprint, Allowance>,
+    verified: Allowance,
+}
+
+/// What an advertiser said of itself.
+#[derive(Debug)]
+struct Known {
+    heard_ms: u64,
+    /// Where it listens.
+    hops: Vec<Hop>,
+    /// What it carries beside the whole stream.
+    paths: Arc<[Commitment]>,
 }
 
 /// This node's own advertisement.
@@ -105,14 +131,16 @@ impl Neighbours {
             book: Book::new(stream, Epoch(0), Accept::Bound),
             epoch_known: false,
             bundles: BTreeMap::new(),
-            hops: BTreeMap::new(),
+            known: BTreeMap::new(),
             links: BTreeMap::new(),
             spreader: Spreader::new(System.array()),
             turn: 0,
             mine: None,
             listeners: Vec::new(),
+            given: BTreeMap::new(),
+            verified: Allowance::new(VERIFIED_BURST, VERIFIED_PER_SECOND),
         };
-        Self(Arc::new(Mutex::new(inner)))
+        Self(Arc::new(Shared { stream, inner: Mutex::new(inner) }))
     }
 
     /// The end where offers come out from now on, those that are known already first. Beyond a bound of listeners it
@@ -130,7 +158,7 @@ impl Neighbours {
 
     /// The stream that offers are about.
     pub fn stream(&self) -> StreamId {
-        self.lock().stream
+        self.0.stream
     }
 
     /// Whether `message` is about offers.
@@ -166,7 +194,7 @@ impl Neighbours {
         let mut inner = self.lock();
         match message {
             Message::OffersHeld { offers, .. } => inner.ask_for(session, &offers),
-            Message::OffersWanted { wanted, .. } => inner.give(session, &wanted),
+            Message::OffersWanted { wanted, .. } => inner.give(session, wanted),
             Message::Offer { bundle, advert, .. } => inner.learn(session.peer().fingerprint(), &bundle, &advert),
             _ => {}
         }
@@ -210,7 +238,14 @@ impl Neighbours {
 
     /// Where the advertiser `peer` listens.
     pub fn hops(&self, peer: Fingerprint) -> Vec<Hop> {
-        self.lock().hops.get(&peer).map_or_else(Vec::new, |(_, hops)| hops.clone())
+        self.lock().known.get(&peer).map_or_else(Vec::new, |known| known.hops.clone())
+    }
+
+    /// Whether the advertiser `peer` said that it carries `path` of the stream; `None` when it was not heard of lately.
+    pub fn carries(&self, peer: Fingerprint, path: &SubStreamPath) -> Option<bool> {
+        let inner = self.lock();
+        let paths = &inner.known.get(&peer)?.paths;
+        Some(paths.iter().any(|entry| entry.sub_stream_path.as_bytes() == path.as_bytes()))
     }
 
     /// No media comes any more: what the present epoch is, only neighbours can tell.
@@ -220,7 +255,7 @@ impl Neighbours {
 
     /// No code panics while it holds this lock, so a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,7 +263,7 @@ impl Inner {
     fn expire(&mut self) {
         let now_unix_ms = clock::unix_ms();
         self.book.expire(now_unix_ms);
-        self.hops.retain(|_, (heard_ms, _)| now_unix_ms.saturating_sub(*heard_ms) < HOPS_KEPT_MS);
+        self.known.retain(|_, known| now_unix_ms.saturating_sub(known.heard_ms) < HOPS_KEPT_MS);
         let gone: Vec<Fingerprint> = self
             .spreader
             .freshest(edge_alm::gossip::KEYS_MAX)
@@ -261,8 +296,22 @@ impl Inner {
         }
     }
 
-    fn give(&self, session: &Session, wanted: &[OfferWish]) {
-        for wish in wanted {
+    /// The wishes of `peer` that are granted, each offer once.
+    fn granted(&mut self, peer: Fingerprint, mut wanted: Vec<OfferWish>) -> Vec<OfferWish> {
+        if self.given.len() >= MAX_LINKS && !self.given.contains_key(&peer) {
+            self.given.retain(|_, left| !left.is_full());
+        }
+        if self.given.len() >= MAX_LINKS && !self.given.contains_key(&peer) {
+            return Vec::new();
+        }
+        let left = self.given.entry(peer).or_insert_with(|| Allowance::new(GIVEN_BURST, GIVEN_PER_SECOND));
+        let mut named = BTreeSet::new();
+        wanted.retain(|wish| named.insert(wish.peer) && left.take());
+        wanted
+    }
+
+    fn give(&mut self, session: &Session, wanted: Vec<OfferWish>) {
+        for wish in self.granted(session.peer().fingerprint(), wanted) {
             let found = match &self.mine {
                 Some(mine) if wish.peer == self.own => Some((mine.bundle.clone(), mine.json.clone())),
                 _ => self.book.get(clock::unix_ms(), wish.peer).and_then(|offer| {
@@ -313,14 +362,24 @@ impl Inner {
         others.filter_map(|peer| heard(peer, peer, &self.book.get(now_unix_ms, peer)?.advert)).collect()
     }
 
-    fn note_hops(&mut self, peer: Fingerprint, public: &PublicBundle, addresses: &[std::net::SocketAddr]) {
-        if self.hops.len() >= MAX_BUNDLES && !self.hops.contains_key(&peer) {
-            self.hops.pop_first();
+    /// Remembers what a verified advertisement says of its advertiser.
+    fn note(&mut self, peer: Fingerprint, public: &PublicBundle) {
+        if self.bundles.len() >= MAX_BUNDLES && !self.bundles.contains_key(&peer) {
+            self.bundles.pop_first();
         }
+        self.bundles.entry(peer).or_insert_with(|| public.to_bytes().into());
+        let heard_ms = clock::unix_ms();
+        let Some(offer) = self.book.get(heard_ms, peer) else { return };
+        let Some(extension) = offer.advert.extension() else { return };
         // The key that the peer must prove is its bundle's, whatever its advertisement says.
         let transport_key = *public.transport();
-        let hops = addresses.iter().map(|addr| Hop { addr: *addr, transport_key, fingerprint: peer }).collect();
-        self.hops.insert(peer, (clock::unix_ms(), hops));
+        let hop = |addr: &std::net::SocketAddr| Hop { addr: *addr, transport_key, fingerprint: peer };
+        let hops = extension.addresses.iter().map(hop).collect();
+        let paths = offer.advert.statement().capacity.sub_stream_commitments.as_slice().into();
+        if self.known.len() >= MAX_BUNDLES && !self.known.contains_key(&peer) {
+            self.known.pop_first();
+        }
+        self.known.insert(peer, Known { heard_ms, hops, paths });
     }
 
     /// The advertiser of a new, verified advertisement.
@@ -345,19 +404,20 @@ impl Inner {
             return Ok(None);
         }
         let epoch = advert.statement().epoch;
-        if !self.epoch_known {
-            // Without media the neighbours' word for it must do; offers are fresh for half a minute only.
+        if !self.epoch_known && epoch != self.book.epoch() {
+            // Without media the neighbours' word for it must do, if it is signed by who is said to give it; offers are
+            // fresh for half a minute only.
+            examine(&mut Book::new(self.stream, epoch, Accept::Bound), &mut self.verified, (from, json), &public)?;
             self.book.rotate(epoch, clock::unix_ms(), &[]);
         }
-        let novelty = self.book.offer(clock::unix_ms(), from, json, |_| Some(&public))?;
-        if self.bundles.len() >= MAX_BUNDLES && !self.bundles.contains_key(&advertiser) {
-            self.bundles.pop_first();
+        match examine(&mut self.book, &mut self.verified, (from, json), &public)? {
+            Novelty::First | Novelty::Newer => {
+                self.note(advertiser, &public);
+                Ok(Some(advertiser))
+            }
+            // These were not verified: nothing that they say counts.
+            Novelty::Known | Novelty::Older => Ok(None),
         }
-        self.bundles.entry(advertiser).or_insert_with(|| public.to_bytes().into());
-        if let Some(extension) = advert.extension() {
-            self.note_hops(advertiser, &public, &extension.addresses);
-        }
-        Ok(matches!(novelty, Novelty::First | Novelty::Newer).then_some(advertiser))
     }
 
     /// Names a new offer to a few neighbours; the others hear of it when they compare notes.
@@ -368,6 +428,25 @@ impl Inner {
             }
         }
     }
+}
+
+/// Offers an advertisement to `book`, unless signatures enough were verified just now.
+fn examine(
+    book: &mut Book,
+    verified: &mut Allowance,
+    (from, json): (Fingerprint, &[u8]),
+    public: &PublicBundle,
+) -> Result<Novelty, OfferError> {
+    if !verified.has_one() {
+        return Err(OfferError::RateLimited);
+    }
+    let outcome = book.offer(clock::unix_ms(), from, json, |_| Some(public));
+    // What is refused before its signature is looked at costs next to nothing.
+    let forged = matches!(outcome, Err(OfferError::Advert(advert::Error::SignatureInvalid)));
+    if forged || matches!(outcome, Ok(Novelty::First | Novelty::Newer)) {
+        verified.take();
+    }
+    outcome
 }
 
 /// What planners need to know; `None` while the advertiser itself has no way to the publisher.
@@ -391,5 +470,110 @@ fn heard(told_by: Fingerprint, peer: Fingerprint, advert: &Verified) -> Option<H
 fn send(session: &Session, message: &Message) {
     if let Err(error) = session.try_send_control(&message.to_bytes()) {
         tracing::debug!(%error, "a word about offers was not sent");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_alm::advert::{Capacity, Extension, Statement};
+    use edge_identity::bundle::KeyBundle;
+    use edge_wire::id::KeyId;
+    use edge_wire::layer::Policy;
+
+    use super::*;
+
+    const STREAM: StreamId = StreamId([1; 32]);
+    const NEIGHBOUR: Fingerprint = Fingerprint([3; 32]);
+
+    fn neighbours() -> Neighbours {
+        Neighbours::new(STREAM, Fingerprint([2; 32]))
+    }
+
+    fn bundle() -> KeyBundle {
+        KeyBundle::generate(Some(KeyId::new("x").unwrap()), &mut System).unwrap()
+    }
+
+    /// What `signer` says under the name and the fingerprint of `of`, some time ago.
+    fn advert(signer: &KeyBundle, of: &KeyBundle, epoch: u64, (ago_ms, port): (u64, u16)) -> Advert {
+        let commitment = |path: &SubStreamPath| Commitment {
+            sub_stream_path: (*path).into(),
+            uplink_budget_mbps: 1.0,
+            max_subscribers: 4,
+        };
+        let capacity = Capacity {
+            uplink_mbps: 10.0,
+            max_streams: 1,
+            max_subscribers_per_stream: 4,
+            measured_at_unix_ms: clock::unix_ms() - ago_ms,
+            max_layer_supported: Policy::UNCAPPED,
+            sub_stream_commitments: Descriptions::Two.leaves().iter().map(commitment).collect(),
+        };
+        let extension = Extension {
+            sequence: 1,
+            subscribers: 0,
+            delay_ms: 0,
+            yields_ms: 0,
+            chain: vec![of.fingerprint()],
+            addresses: vec![([127, 0, 0, 1], port).into()],
+            transport_key: *of.public().transport(),
+        };
+        let advertiser = of.key_id().clone();
+        Advert::sign(Statement { advertiser, capacity, stream: STREAM, epoch: Epoch(epoch) }, extension, signer)
+            .unwrap()
+    }
+
+    fn check(neighbours: &Neighbours, of: &KeyBundle, advert: &Advert) -> Option<Fingerprint> {
+        let public = of.public().to_bytes().into();
+        neighbours.lock().check(NEIGHBOUR, &public, advert.json()).ok().flatten()
+    }
+
+    #[test]
+    fn wishes_that_are_repeated_or_have_no_end_are_not_granted() {
+        let neighbours = neighbours();
+        let wish = |number: u8| OfferWish { peer: Fingerprint([number; 32]), bundle: BundleWish::Needed };
+        let mut inner = neighbours.lock();
+        assert_eq!(inner.granted(NEIGHBOUR, vec![wish(9); 64]).len(), 1);
+        let many = (0..100).map(|_| inner.granted(NEIGHBOUR, (0..64).map(wish).collect()).len());
+        assert!((127..200).contains(&many.sum::<usize>()), "a burst, and little more at once");
+        assert_eq!(inner.granted(Fingerprint([4; 32]), vec![wish(9)]).len(), 1, "others have their own");
+    }
+
+    #[test]
+    fn a_forged_epoch_does_not_turn_the_book_of_a_node_out_of_touch() {
+        let (neighbours, of, forger) = (neighbours(), bundle(), bundle());
+        assert_eq!(check(&neighbours, &of, &advert(&forger, &of, 900, (0, 1))), None);
+        assert_eq!(neighbours.epoch(), Epoch(0));
+        assert_eq!(check(&neighbours, &of, &advert(&of, &of, 7, (0, 1))), Some(of.fingerprint()));
+        assert_eq!(neighbours.epoch(), Epoch(7));
+    }
+
+    #[test]
+    fn an_older_offer_that_was_never_verified_moves_nobody() {
+        let (neighbours, of, forger) = (neighbours(), bundle(), bundle());
+        assert_eq!(check(&neighbours, &of, &advert(&of, &of, 7, (0, 1))), Some(of.fingerprint()));
+        assert_eq!(check(&neighbours, &of, &advert(&forger, &of, 7, (5_000, 666))), None);
+        let ports: Vec<u16> = neighbours.hops(of.fingerprint()).iter().map(|hop| hop.addr.port()).collect();
+        assert_eq!(ports, [1]);
+    }
+
+    #[test]
+    fn no_more_signatures_are_verified_than_the_node_affords() {
+        let (neighbours, of) = (neighbours(), bundle());
+        neighbours.lock().verified = Allowance::new(1.0, 0.0);
+        assert_eq!(check(&neighbours, &of, &advert(&of, &of, 0, (0, 1))), Some(of.fingerprint()));
+        let other = bundle();
+        assert_eq!(check(&neighbours, &other, &advert(&other, &other, 0, (0, 1))), None);
+    }
+
+    #[test]
+    fn what_an_advertiser_carries_is_known_beyond_the_epoch() {
+        let (neighbours, of) = (neighbours(), bundle());
+        let path = |bytes: &[u8]| SubStreamPath::new(bytes).unwrap();
+        assert_eq!(neighbours.carries(of.fingerprint(), &path(&[0])), None);
+        check(&neighbours, &of, &advert(&of, &of, 7, (0, 1)));
+        neighbours.turn(Epoch(9), &[]);
+        let leaves = Descriptions::Four.leaves();
+        assert_eq!(neighbours.carries(of.fingerprint(), &path(&[0])), Some(true));
+        assert_eq!(neighbours.carries(of.fingerprint(), &leaves[0]), Some(false), "it is cut in two");
     }
 }

@@ -291,7 +291,7 @@ impl Hub {
 
     /// Whether a child with `policy` fits when `but` do not count.
     fn fits(&self, but: &[Fingerprint], policy: Policy) -> bool {
-        let (room, now_ms) = (*lock(&self.0.room), clock::now_ms());
+        let room = *lock(&self.0.room);
         let others: Vec<Policy> = {
             let children = lock(&self.0.children);
             children
