@@ -6,10 +6,10 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Node, bundle, carry, loopback, publish_with, tickets, view};
+use common::{Node, bundle, carry, carry_with, loopback, publish_with, tickets, view};
 use edge_alm::mesh::Opens;
 use edge_alm::path::{Descriptions, SubStreamPath, stream_id};
-use edge_net::{Endpoint, Limits, Session};
+use edge_net::{Endpoint, Expect, Limits, Session};
 use edge_node::Error;
 use edge_node::event::{Event, Reporter, Stats, WatchStats};
 use edge_node::hub::{self, Board, Ending, Hub, Room, Upward};
@@ -17,7 +17,7 @@ use edge_node::neighbours::Neighbours;
 use edge_node::ticket::{Hop, Ticket, own_hops};
 use edge_node::uplink::{Gauge, Handler, Layers, Taken, Uplink};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Role};
+use edge_wire::control::{Message, Refusal, Role};
 use edge_wire::id::{Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -65,6 +65,52 @@ async fn all_descriptions_come_through_relays_that_do_not_know_of_them() {
     let (Stats::Relay(carried), _) = lower.finish().await else { panic!("a relay's counters") };
     assert!(carried.chunks_forwarded > 200, "{carried:?}");
     upper.finish().await;
+    publisher.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_hears_of_the_cut_carries_what_the_publisher_states() {
+    let mut publisher = publish(4, Descriptions::Two);
+    let (ticket, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry_with("relay", &relay_ticket, |_| {});
+    let (_, via) = tickets(&mut relay).await;
+    let mut viewer = view("viewer", &ticket, &via);
+    let both = until(&mut viewer, |stats| stats.descriptions == 2).await;
+    assert!(both.lanes.iter().all(|lane| lane.depth == 2), "{both:?}");
+    watched(viewer).await;
+    relay.finish().await;
+    publisher.finish().await;
+}
+
+/// Asks `ticket`'s peer for one description; gives back why it is refused.
+async fn refused(ticket: &str) -> Option<Refusal> {
+    let ticket: Ticket = ticket.parse().unwrap();
+    let endpoint = Endpoint::bind(bundle("newcomer"), loopback(), &Limits::default()).unwrap();
+    let hop = ticket.hops[0];
+    let expect = Expect::Fingerprint(hop.fingerprint);
+    let session = endpoint.connect(hop.addr, hop.transport_key, expect).await.unwrap();
+    let stream = stream_id(ticket.stream, &SubStreamPath::new(&[0]).unwrap());
+    let wish = Message::Subscribe { stream, subscription: 1, policy: Policy::UNCAPPED, role: Role::Leaf };
+    session.send_control(&wish.to_bytes()).await.unwrap();
+    loop {
+        match Message::parse(&session.recv_control().await.ok()?).unwrap() {
+            Message::Refused { reason, .. } => return Some(reason),
+            Message::Subscribed { .. } => return None,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_made_up_description_is_refused_by_a_relay_that_heard_the_publisher() {
+    let mut publisher = publish_with(bundle("publisher"), 60, 0, |_| {});
+    let (_, relay_ticket) = tickets(&mut publisher).await;
+    let mut relay = carry_with("relay", &relay_ticket, |_| {});
+    let (_, via) = tickets(&mut relay).await;
+    relay.wait(|event| matches!(event, Event::Connected { .. }).then_some(())).await;
+    assert_eq!(refused(&via).await, Some(Refusal::UnknownStream));
+    publisher.stop.send_replace(true);
+    relay.finish().await;
     publisher.finish().await;
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Counters, Ending, Hub, child};
+use super::{Allowance, Counters, Ending, Hub, child};
 use crate::neighbours::Neighbours;
 
 /// Sub-streams whose carrying may wait to be begun.
@@ -21,8 +21,13 @@ pub const MAX_WANTED: usize = 8;
 
 /// How long a newcomer may take to say what it wants.
 const SPEAK_WITHIN: Duration = Duration::from_secs(10);
+/// What a newcomer may say about offers before that, at once and every second.
+const SPEAK_BURST: f64 = 16.0;
+const SPEAK_PER_SECOND: f64 = 4.0;
 /// How long a newcomer waits for a sub-stream that is only now begun; less than it waits for any answer.
 const CARRY_WITHIN: Duration = Duration::from_secs(4);
+/// How long it is remembered that a sub-stream is not there: soon enough for a stream that is cut anew.
+const DENIED_FOR: Duration = Duration::from_secs(10);
 /// Time between two looks whether it is carried.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -37,6 +42,8 @@ struct Inner {
     /// What hubs that are gone have counted.
     past: Mutex<Counters>,
     wanted: mpsc::Sender<StreamId>,
+    /// Until when sub-streams count as not there; there can be no more of them than [`sub_streams`] has.
+    denied: Mutex<BTreeMap<StreamId, Instant>>,
 }
 
 impl Board {
@@ -46,7 +53,7 @@ impl Board {
         let (wanted, asked) = mpsc::channel(MAX_WANTED);
         let stream = whole.stream();
         let hubs = Mutex::new(BTreeMap::from([(stream, whole)]));
-        (Self(Arc::new(Inner { whole: stream, hubs, past: Mutex::default(), wanted })), asked)
+        (Self(Arc::new(Inner { whole: stream, hubs, past: Mutex::default(), wanted, denied: Mutex::default() })), asked)
     }
 
     /// Adds the hub of a sub-stream.
@@ -62,6 +69,15 @@ impl Board {
             let mut past = super::lock(&self.0.past);
             *past = past.plus(hub.counters());
         }
+    }
+
+    /// For a while, who asks for the sub-stream `stream` is told that there is none.
+    pub(crate) fn deny(&self, stream: StreamId) {
+        super::lock(&self.0.denied).insert(stream, Instant::now() + DENIED_FOR);
+    }
+
+    fn is_denied(&self, stream: StreamId) -> bool {
+        super::lock(&self.0.denied).get(&stream).is_some_and(|until| Instant::now() < *until)
     }
 
     /// Totals of all hubs since the start.
@@ -119,17 +135,10 @@ impl Board {
 
     /// Finds the hub for what a newcomer says first.
     async fn seat(self, session: Session, serial: u64) {
-        let first = loop {
-            let said = match timeout(SPEAK_WITHIN, session.recv_control()).await {
-                Ok(Ok(bytes)) => Message::parse(&bytes),
-                Ok(Err(_)) => return,
-                Err(_) => return session.close(CloseCode::DONE, "no subscription"),
-            };
-            match said {
-                Ok(message) if Neighbours::takes(&message) => {}
-                Ok(message) => break message,
-                Err(error) => return session.close(CloseCode::PROTOCOL, &error.to_string()),
-            }
+        let first = match timeout(SPEAK_WITHIN, first_word(&session)).await {
+            Ok(Some(first)) => first,
+            Ok(None) => return,
+            Err(_) => return session.close(CloseCode::DONE, "no subscription"),
         };
         let stream = first.stream();
         match self.carried(stream).await {
@@ -152,6 +161,7 @@ impl Board {
             match self.hub(stream) {
                 Some(hub) if !hub.chain().is_empty() => return Ok(hub),
                 Some(_) => {}
+                None if self.is_denied(stream) => return unknown,
                 None => {
                     if let Err(TrySendError::Closed(_)) = self.0.wanted.try_send(stream) {
                         return unknown;
@@ -169,6 +179,25 @@ impl Board {
     }
 }
 
+/// What a newcomer says about anything but offers; `None` when its link is over.
+async fn first_word(session: &Session) -> Option<Message> {
+    let mut allowance = Allowance::new(SPEAK_BURST, SPEAK_PER_SECOND);
+    loop {
+        match Message::parse(&session.recv_control().await.ok()?) {
+            Ok(message) if !Neighbours::takes(&message) => return Some(message),
+            Ok(_) if allowance.take() => {}
+            Ok(_) => {
+                session.close(CloseCode::PROTOCOL, "too many requests");
+                return None;
+            }
+            Err(error) => {
+                session.close(CloseCode::PROTOCOL, &error.to_string());
+                return None;
+            }
+        }
+    }
+}
+
 async fn turn_away(session: &Session, stream: StreamId, (reason, detail): (Refusal, &str)) {
     let refusal = Message::Refused { stream, reason, detail: detail.to_owned() };
     let _ = session.try_send_control(&refusal.to_bytes());
@@ -179,4 +208,26 @@ async fn turn_away(session: &Session, stream: StreamId, (reason, detail): (Refus
 pub fn sub_streams(whole: StreamId) -> Vec<(SubStreamPath, StreamId)> {
     let kinds = [Descriptions::Two, Descriptions::Four];
     kinds.iter().flat_map(|kind| kind.leaves()).map(|path| (path, stream_id(whole, &path))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_wire::id::Fingerprint;
+
+    use super::*;
+    use crate::event::Reporter;
+    use crate::hub::Room;
+    use crate::lane;
+
+    #[tokio::test]
+    async fn a_sub_stream_that_is_not_there_is_refused_at_once_and_asked_of_nobody() {
+        let whole = StreamId([1; 32]);
+        let neighbours = Neighbours::new(whole, Fingerprint([2; 32]));
+        let (hub, _) = lane::hub(&SubStreamPath::WHOLE, &neighbours, Room::default(), &Reporter::channel().0).unwrap();
+        let (board, mut asked) = Board::new(hub);
+        let (_, lane) = sub_streams(whole)[0];
+        board.deny(lane);
+        assert!(matches!(board.carried(lane).await, Err((Refusal::UnknownStream, _))));
+        assert!(asked.try_recv().is_err());
+    }
 }
