@@ -69,6 +69,7 @@ impl Offering {
         loop {
             ticks.tick().await;
             self.neighbours.tick();
+            self.board.all().iter().for_each(Hub::listen);
             let now_ms = clock::now_ms();
             if estimator.is_none() && now_ms.saturating_sub(began_ms) >= SETTLED_MS {
                 estimator = self.estimator();
@@ -84,7 +85,7 @@ impl Offering {
             if turned_ms == 0 && said.as_ref().is_some_and(|(_, said)| said.epoch != epoch) {
                 turned_ms = now_ms + u64::from(self.bundle.fingerprint().0[0]) * JITTER_MS / 255;
             }
-            let (children, chain) = self.whole().map_or((0, Vec::new()), |hub| (hub.children(), hub.chain()));
+            let (children, chain) = self.whole().map_or((0, Vec::new()), |hub| (hub.seated(), hub.chain()));
             let now = Said { uplink_kbps, children, chain, epoch, paths };
             let news = said.as_ref().is_none_or(|(at_ms, said)| {
                 due(said, &now, now_ms.saturating_sub(*at_ms), turned_ms > 0 && now_ms >= turned_ms)

@@ -6,6 +6,7 @@ use edge_wire::layer::Policy;
 use super::conduct::Charge;
 use super::link::Link;
 use super::machine::Mesh;
+use super::table::RETRY_MS_MAX;
 use super::turn::IMPROVE_MS_MIN;
 use super::{ACTIVE_MAX, Action, DropWhy, EVIDENCE_MAX, Evidence, Misdeed, Opens, Role, SwitchWhy};
 
@@ -84,7 +85,7 @@ impl Mesh {
             DropWhy::Loop | DropWhy::TooDeep | DropWhy::Wayless | DropWhy::Replaced | DropWhy::Surplus => 0,
         };
         if rest_ms > 0 {
-            self.table.refused(self.now_ms, peer, rest_ms);
+            self.table.refused(self.now_ms, peer, rest_ms..=rest_ms.max(RETRY_MS_MAX));
         }
         // The new primary is asked for everything before the old one is told to stop.
         let was_primary = self.detach(peer);

@@ -21,6 +21,8 @@ const ACTIONS_MAX: usize = 256;
 const PROVED_MS: u64 = 10_000;
 /// How long a peer whose link broke is left alone at least, in ms.
 const LOST_REST_MS: u64 = 1_000;
+/// Longest rest of a peer that refused this one while nobody delivers.
+const NEED_RETRY_MS_MAX: u64 = 1_000;
 /// Changes for a better parent that are remembered.
 pub(super) const VOLUNTARY_MAX: usize = 3;
 /// Pairs of parents in dispute at most.
@@ -217,7 +219,8 @@ impl Mesh {
             Reason::Loop | Reason::TooDeep => super::table::RETRY_MS_MAX,
             Reason::Unreachable | Reason::Full | Reason::Other => 0,
         };
-        self.table.refused(self.now_ms, &peer, least_ms);
+        let most_ms = if self.is_in_need() { NEED_RETRY_MS_MAX } else { super::table::RETRY_MS_MAX };
+        self.table.refused(self.now_ms, &peer, least_ms..=most_ms.max(least_ms));
         self.forget(&peer, SwitchWhy::Lost);
     }
 
@@ -228,7 +231,7 @@ impl Mesh {
             if link.granted_ms().is_some_and(|at_ms| self.now_ms.saturating_sub(at_ms) >= PROVED_MS) {
                 self.table.proved(&peer);
             }
-            self.table.refused(self.now_ms, &peer, LOST_REST_MS);
+            self.table.refused(self.now_ms, &peer, LOST_REST_MS..=super::table::RETRY_MS_MAX);
             self.forget(&peer, SwitchWhy::Lost);
         }
     }
@@ -493,7 +496,7 @@ impl Mesh {
         }
         match why {
             Some(why) => {
-                self.table.refused(self.now_ms, peer, super::table::RETRY_MS_MAX);
+                self.table.refused(self.now_ms, peer, super::table::RETRY_MS_MAX..=super::table::RETRY_MS_MAX);
                 self.give_up(peer, why, SwitchWhy::Wayless);
                 false
             }

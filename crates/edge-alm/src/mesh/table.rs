@@ -1,6 +1,7 @@
 //! Peers that offer to be parents, and what was learned of them: who told, how far, when to ask again, who is banned.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use edge_wire::id::Fingerprint;
 
@@ -116,12 +117,12 @@ impl Table {
         }
     }
 
-    /// A peer refused or failed: asks it again later, and later each time.
-    pub(super) fn refused(&mut self, now_ms: u64, peer: &Fingerprint, least_ms: u64) {
+    /// A peer refused or failed: asks it again later, and later each time within a range.
+    pub(super) fn refused(&mut self, now_ms: u64, peer: &Fingerprint, range_ms: RangeInclusive<u64>) {
         let jitter = self.random();
         if let Some(known) = self.known.get_mut(peer) {
-            let doubled_ms = RETRY_MS_MIN.saturating_mul(1 << known.refusals.min(8)).min(RETRY_MS_MAX);
-            let wait_ms = doubled_ms.max(least_ms);
+            let doubled_ms = RETRY_MS_MIN.saturating_mul(1 << known.refusals.min(8));
+            let wait_ms = doubled_ms.min(*range_ms.end()).max(*range_ms.start());
             known.refusals = known.refusals.saturating_add(1);
             known.trial_ms = known.trial_ms.max(now_ms.saturating_add(TRIAL_AGAIN_MS));
             known.retry_ms = now_ms.saturating_add(wait_ms).saturating_add(jitter % (wait_ms / 2 + 1));

@@ -311,7 +311,7 @@ impl Mesh {
         let waited = |link: &&Link| link.granted_ms().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > STRANDED_MS);
         let wayless = self.links.iter().filter(|link| !link.is_usable()).filter(waited);
         if let Some(peer) = wayless.min_by_key(|link| link.granted_ms()).map(|link| link.peer) {
-            self.table.refused(now_ms, &peer, RETRY_MS_MAX);
+            self.table.refused(now_ms, &peer, RETRY_MS_MAX..=RETRY_MS_MAX);
             self.give_up(&peer, DropWhy::Wayless, SwitchWhy::Wayless);
         }
     }
@@ -366,7 +366,7 @@ impl Mesh {
     }
 
     /// Whether the primary neither delivers nor can be expected to.
-    fn is_in_need(&self) -> bool {
+    pub(super) fn is_in_need(&self) -> bool {
         let now_ms = self.now_ms;
         let is_quiet = |link: &Link| link.silent_ms(now_ms) > NEED_MS.max(link.pace.silence_ms().saturating_mul(2));
         let nobody_delivers = self.links.iter().filter(|link| link.granted_ms().is_some()).all(is_quiet);

@@ -31,7 +31,7 @@ const BASE: i32 = 100;
 /// Serves a child that said `first` until its link ends.
 pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Message) {
     let peer = session.peer().fingerprint();
-    let replaced = lock(&hub.0.children).insert(peer, Seat { session: session.clone(), serial, subscribed: None });
+    let replaced = lock(&hub.0.children).insert(peer, Seat::new(session.clone(), serial));
     if let Some(neighbours) = hub.company() {
         neighbours.join(&session);
     }

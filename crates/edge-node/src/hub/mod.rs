@@ -43,10 +43,12 @@ const PER_SECOND: f64 = 48.0;
 /// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
 const STANDBY_SHARE: u64 = 4;
 
+/// Silence of a child that was sent something, after which it takes no place any more.
+const QUIET_MS: u64 = 1_500;
 /// Time between two children that are given up for others.
-const YIELD_EVERY_MS: u64 = 5_000;
+const YIELD_EVERY_MS: u64 = 2_000;
 /// One seat in this many stays with a child that only watches.
-const LEAVES_KEPT: usize = 3;
+const LEAVES_KEPT: usize = 4;
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
@@ -191,6 +193,21 @@ struct Seat {
     serial: u64,
     /// What it subscribed to, and what for.
     subscribed: Option<Seated>,
+    /// Bytes that came from it, and when that changed last.
+    heard: (u64, u64),
+}
+
+impl Seat {
+    fn new(session: Session, serial: u64) -> Self {
+        Self { session, serial, subscribed: None, heard: (0, clock::now_ms()) }
+    }
+
+    /// The subscription of a child that lives: one that acknowledges nothing of what it is sent is as good as gone, long
+    /// before its link times out, and must not keep others out meanwhile.
+    fn living(&self, now_ms: u64) -> Option<Seated> {
+        let is_quiet = now_ms.saturating_sub(self.heard.1) >= QUIET_MS && self.session.in_flight().messages > 0;
+        self.subscribed.filter(|_| !is_quiet)
+    }
 }
 
 /// A child's subscription.
@@ -291,13 +308,13 @@ impl Hub {
 
     /// Whether a child with `policy` fits when `but` do not count.
     fn fits(&self, but: &[Fingerprint], policy: Policy) -> bool {
-        let room = *lock(&self.0.room);
+        let (room, now_ms) = (*lock(&self.0.room), clock::now_ms());
         let others: Vec<Policy> = {
             let children = lock(&self.0.children);
             children
                 .iter()
                 .filter(|(other, _)| !but.contains(other))
-                .filter_map(|(_, seat)| seat.subscribed.map(|seated| seated.policy))
+                .filter_map(|(_, seat)| seat.living(now_ms).map(|seated| seated.policy))
                 .collect()
         };
         let rates = lock(&self.0.rates);
@@ -305,6 +322,23 @@ impl Hub {
         let takes = |policy: &Policy| rates.of(*policy).max(whole / STANDBY_SHARE);
         let taken: u64 = others.iter().map(takes).sum();
         others.len() < usize::from(room.children_max) && taken + takes(&policy) <= u64::from(room.uplink_kbps)
+    }
+
+    /// Looks, every half second or so, which children still say anything.
+    pub fn listen(&self) {
+        let now_ms = clock::now_ms();
+        for seat in lock(&self.0.children).values_mut() {
+            let received = seat.session.stats().received_bytes;
+            if received != seat.heard.0 {
+                seat.heard = (received, now_ms);
+            }
+        }
+    }
+
+    /// Children that take a place.
+    pub fn seated(&self) -> usize {
+        let now_ms = clock::now_ms();
+        lock(&self.0.children).values().filter(|seat| seat.living(now_ms).is_some()).count()
     }
 
     /// Offers one sealed chunk to every child.
