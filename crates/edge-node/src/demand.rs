@@ -1,8 +1,8 @@
 //! Sub-streams that a relay carries because somebody asks for them: it cannot read into how many a stream is cut.
 //!
-//! It can hear it: the publisher's own signed advertisement names every path that there is. Without this, one newcomer's
-//! wish for a path that the stream is not cut into would make each relay ask others for it, and these again others. A
-//! relay that hears no advertisements, as its parents are laid by hand, asks only these, and gives up soon.
+//! It can hear it: the publisher's own signed advertisement names every path that there is. Without this, one
+//! newcomer's wish for a path that the stream is not cut into would make each relay ask others for it, and these again
+//! others. A relay that hears no advertisements, as its parents are laid by hand, asks only these, and gives up soon.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -24,7 +24,8 @@ use crate::uplink::{Gauge, MAX_OUTGOING, Parents};
 
 /// How long a sub-stream is carried while nobody wants it.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a sub-stream that the publisher was not heard to have may take to come; a little longer than newcomers wait.
+/// How long a sub-stream that the publisher was not heard to have may take to come: a little longer than newcomers
+/// wait.
 const TRIAL: Duration = Duration::from_secs(5);
 /// Time between two looks whether anybody does.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

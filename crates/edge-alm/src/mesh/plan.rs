@@ -88,10 +88,9 @@ pub enum Overlap {
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
 /// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
-/// layers wanted, then those of peers that answered lately, then those that keep the tree as flat as it can be, then those that were told of independently; then
-/// the delay from the source to here ([`delay_ms`]),
-/// spare
-/// capacity in powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
+/// layers wanted, then those of peers that answered lately, then those that keep the tree as flat as it can be, then
+/// those that were told of independently; then the delay from the source to here ([`delay_ms`]), spare capacity in
+/// powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
     let ranked = rank(candidates, request);
     let primary = first(candidates, &ranked, request, |_| Overlap::None)?;

@@ -110,7 +110,8 @@ impl Table {
         self.known.get_mut(peer).into_iter().for_each(|known| known.refusals = 0);
     }
 
-    /// A parent said what its way is now. That it has none is true for the moment only, and no reason never to ask again.
+    /// A parent said what its way is now. That it has none is true for the moment only, and no reason never to ask
+    /// again.
     pub(super) fn rerouted(&mut self, peer: &Fingerprint, chain: &[Fingerprint]) {
         if !chain.is_empty() {
             self.known.get_mut(peer).into_iter().for_each(|known| chain.clone_into(&mut known.offer.chain));

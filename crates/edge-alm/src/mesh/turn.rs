@@ -304,8 +304,8 @@ impl Mesh {
         }
     }
 
-    /// While nobody has a way to the source and all places are taken, gives up the longest parent, so that another can be
-    /// tried.
+    /// While nobody has a way to the source and all places are taken, gives up the longest parent, so that another can
+    /// be tried.
     fn give_up_wayless(&mut self) {
         let now_ms = self.now_ms;
         let waited = |link: &&Link| link.granted_ms().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > STRANDED_MS);

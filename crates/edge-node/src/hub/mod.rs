@@ -202,8 +202,8 @@ impl Seat {
         Self { session, serial, subscribed: None, heard: (0, clock::now_ms()) }
     }
 
-    /// The subscription of a child that lives: one that acknowledges nothing of what it is sent is as good as gone, long
-    /// before its link times out, and must not keep others out meanwhile.
+    /// The subscription of a child that lives: one that acknowledges nothing of what it is sent is as good as gone,
+    /// long before its link times out, and must not keep others out meanwhile.
     fn living(&self, now_ms: u64) -> Option<Seated> {
         let is_quiet = now_ms.saturating_sub(self.heard.1) >= QUIET_MS && self.session.in_flight().messages > 0;
         self.subscribed.filter(|_| !is_quiet)
@@ -370,8 +370,8 @@ impl Hub {
         self.0.neighbours.as_ref().filter(|neighbours| neighbours.stream() == self.0.stream)
     }
 
-    /// Remembers the epoch of the media that is carried. What a node with parents believes about it, its uplink decides;
-    /// a publisher makes the epochs.
+    /// Remembers the epoch of the media that is carried. What a node with parents believes about it, its uplink
+    /// decides; a publisher makes the epochs.
     fn turn(&self, epoch: Epoch) {
         let have = self.0.epoch.load(Ordering::Relaxed);
         if epoch.0 <= have || (have > 0 && epoch.0 - have > MAX_EPOCHS_AHEAD) {
@@ -383,8 +383,8 @@ impl Hub {
         }
     }
 
-    /// Gives up a child that carries nothing on for one that says it does. `false` when there is none, when one was given
-    /// up just before, or when that would not make room enough.
+    /// Gives up a child that carries nothing on for one that says it does. `false` when there is none, when one was
+    /// given up just before, or when that would not make room enough.
     fn make_room(&self, newcomer: Fingerprint, seated: Seated) -> bool {
         if seated.role != Role::Carrier || self.chain().is_empty() {
             return false;
@@ -410,8 +410,8 @@ impl Hub {
         true
     }
 
-    /// The child that loses least: who has the base only has another parent for the rest. Some seats stay with those who
-    /// only watch, whatever newcomers say of themselves.
+    /// The child that loses least: who has the base only has another parent for the rest. Some seats stay with those
+    /// who only watch, whatever newcomers say of themselves.
     fn spare_leaf(&self, newcomer: Fingerprint) -> Option<(Fingerprint, Session)> {
         let children = lock(&self.0.children);
         let seated = children.values().filter(|seat| seat.subscribed.is_some()).count();
