@@ -25,4 +25,5 @@ pub mod path;
 pub mod reachability;
 mod recent;
 pub mod scaling;
+pub mod seats;
 pub mod topology;

@@ -70,7 +70,7 @@ fn the_fields_come_in_one_order_without_spaces() {
         "\"sub_stream_commitments\":[]},\"stream_id\":[7,7,",
         "\"epoch\":72623859790382856,\"signature_ed25519_base64\":\"",
         "\"signature_ml_dsa_65_base64\":\"",
-        "\"edge\":{\"sequence\":1,\"subscribers\":4,\"delay_ms\":35,\"yields_ms\":0,\"chain\":[\"01",
+        "\"edge\":{\"sequence\":1,\"subscribers\":4,\"delay_ms\":35,\"yields_leaf\":0,\"yields_carrier\":0,\"chain\":[\"01",
         "\"addresses\":[\"192.0.2.7:4433\",\"[2001:db8::7]:4433\"],\"transport_key\":\"",
         "\"signature_base64\":\"",
     ];
@@ -118,7 +118,8 @@ fn a_change_of_any_signed_field_breaks_a_signature() {
         ("/edge/sequence", json!(2)),
         ("/edge/subscribers", json!(3)),
         ("/edge/delay_ms", json!(1)),
-        ("/edge/yields_ms", json!(99)),
+        ("/edge/yields_leaf", json!(99)),
+        ("/edge/yields_carrier", json!(99)),
         ("/edge/chain", json!([])),
         ("/edge/addresses", json!(["192.0.2.7:4433"])),
         ("/edge/addresses/0", json!("192.0.2.8:4433")),

@@ -9,12 +9,25 @@ use edge_alm::mesh::plan::{
     BACKUPS_MAX, Candidate, Overlap, Request, Vouched, has_room, overlap, plan, plan_paths, standby,
 };
 use edge_alm::mesh::{Action, Config, Mesh, OFFERS_MAX, Offer, Origin};
+use edge_alm::seats::{Claim, Share};
+use edge_wire::control::Role;
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 use mesh_lab::{OWN, chain, config, fp, offer};
 
+/// One that watches, and wants the whole stream.
+const WATCHER: Claim = Claim { role: Role::Leaf, share: Share::Whole };
+
 fn request(stream_kbps: u32) -> Request<'static> {
-    Request { own: fp(OWN), seed: 5, policy: Policy::UNCAPPED, stream_kbps, primary_chain: &[], avoid: &[] }
+    Request {
+        own: fp(OWN),
+        seed: 5,
+        policy: Policy::UNCAPPED,
+        stream_kbps,
+        claim: WATCHER,
+        primary_chain: &[],
+        avoid: &[],
+    }
 }
 
 fn candidates(offers: &[Offer]) -> Vec<Candidate<'_>> {
@@ -48,10 +61,10 @@ fn some_are_no_parents_at_all() {
 fn a_boast_counts_up_to_a_bound() {
     let mut boaster = offer(&[1]);
     (boaster.uplink_kbps, boaster.subscribers_max, boaster.subscribers) = (u32::MAX, u32::MAX, 400);
-    assert!(!has_room(&boaster, 2_500));
+    assert!(!has_room(&boaster, 2_500, WATCHER));
     boaster.subscribers = 399;
-    assert!(has_room(&boaster, 2_500));
-    assert!(has_room(&boaster, 0), "without a bitrate only the count decides");
+    assert!(has_room(&boaster, 2_500, WATCHER));
+    assert!(has_room(&boaster, 0, WATCHER), "without a bitrate only the count decides");
 }
 
 #[test]

@@ -462,7 +462,7 @@ fn heard(told_by: Fingerprint, peer: Fingerprint, advert: &Verified) -> Option<H
         layers: capacity.max_layer_supported,
         chain: extension.chain.clone(),
         delay_ms: Some(extension.delay_ms).filter(|delay_ms| *delay_ms > 0),
-        yields_ms: Some(extension.yields_ms).filter(|rtt_ms| *rtt_ms > 0),
+        yields: extension.yields,
     };
     Some(Heard { told_by, offer, commitments: capacity.sub_stream_commitments.as_slice().into() })
 }
@@ -512,7 +512,7 @@ mod tests {
             sequence: 1,
             subscribers: 0,
             delay_ms: 0,
-            yields_ms: 0,
+            yields: edge_alm::seats::Yields::default(),
             chain: vec![of.fingerprint()],
             addresses: vec![([127, 0, 0, 1], port).into()],
             transport_key: *of.public().transport(),

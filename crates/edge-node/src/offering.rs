@@ -6,6 +6,7 @@ use std::time::Duration;
 use edge_alm::advert::{Advert, Capacity, Commitment, Extension, Statement};
 use edge_alm::estimate::{Estimator, LAYERS_MAX, Limit};
 use edge_alm::path::SubStreamPath;
+use edge_alm::seats::Yields;
 use edge_identity::bundle::KeyBundle;
 use edge_wire::id::{Epoch, Fingerprint};
 use edge_wire::layer::Policy;
@@ -17,7 +18,9 @@ use crate::neighbours::Neighbours;
 use crate::ticket::Hop;
 
 /// Time between two looks at what is carried.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(250);
+/// Looks between two comparisons of notes with a neighbour.
+const COMPARE_EVERY: u64 = 2;
 /// Shortest time between two advertisements: a neighbour believes one a second.
 const SHORTEST_MS: u64 = 1_500;
 /// Longest time between two: they are stale after 30 s.
@@ -48,7 +51,8 @@ pub struct Offering {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Said {
     uplink_kbps: u64,
-    children: usize,
+    /// Places taken, and those among them that newcomers would get.
+    taken: (u16, Yields),
     chain: Vec<Fingerprint>,
     epoch: Epoch,
     /// Kbit/s set aside for each path.
@@ -63,12 +67,15 @@ impl Offering {
         let mut estimator = None;
         let mut uplink_kbps = u64::from(self.room.uplink_kbps);
         let mut said: Option<(u64, Said)> = None;
-        let mut turned_ms = 0;
+        let (mut turned_ms, mut looks) = (0, 0_u64);
         let mut sequence = clock::unix_ms();
         let began_ms = clock::now_ms();
         loop {
             ticks.tick().await;
-            self.neighbours.tick();
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(COMPARE_EVERY) {
+                self.neighbours.tick();
+            }
             self.board.all().iter().for_each(Hub::listen);
             let now_ms = clock::now_ms();
             if estimator.is_none() && now_ms.saturating_sub(began_ms) >= SETTLED_MS {
@@ -85,8 +92,8 @@ impl Offering {
             if turned_ms == 0 && said.as_ref().is_some_and(|(_, said)| said.epoch != epoch) {
                 turned_ms = now_ms + u64::from(self.bundle.fingerprint().0[0]) * JITTER_MS / 255;
             }
-            let (children, chain) = self.whole().map_or((0, Vec::new()), |hub| (hub.seated(), hub.chain()));
-            let now = Said { uplink_kbps, children, chain, epoch, paths };
+            let (taken, chain) = self.whole().map_or(Default::default(), |hub| (hub.taken(), hub.chain()));
+            let now = Said { uplink_kbps, taken, chain, epoch, paths };
             let news = said.as_ref().is_none_or(|(at_ms, said)| {
                 due(said, &now, now_ms.saturating_sub(*at_ms), turned_ms > 0 && now_ms >= turned_ms)
             });
@@ -165,9 +172,9 @@ impl Offering {
         };
         let extension = Extension {
             sequence,
-            subscribers: u16::try_from(now.children).unwrap_or(u16::MAX),
+            subscribers: now.taken.0,
             delay_ms: 0,
-            yields_ms: 0,
+            yields: now.taken.1,
             chain: now.chain.clone(),
             addresses: self.hops.iter().map(|hop| hop.addr).take(edge_alm::advert::ADDRESSES_MAX).collect(),
             transport_key: *self.bundle.public().transport(),
@@ -198,7 +205,7 @@ fn shares(uplink_kbps: u64, rates: &[u64]) -> Vec<u64> {
 fn due(said: &Said, now: &Said, since_ms: u64, epoch_turn: bool) -> bool {
     // Shares move with every measurement; which paths there are is news.
     let same_paths = said.paths.iter().map(|(path, _)| path).eq(now.paths.iter().map(|(path, _)| path));
-    let same = said.uplink_kbps == now.uplink_kbps && said.children == now.children && said.chain == now.chain;
+    let same = said.uplink_kbps == now.uplink_kbps && said.taken == now.taken && said.chain == now.chain;
     let changed = !same || !same_paths;
     let turned = said.epoch != now.epoch && epoch_turn;
     since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && (changed || turned))
@@ -210,8 +217,9 @@ mod tests {
 
     #[test]
     fn a_change_is_said_soon_and_the_same_again_before_it_is_stale() {
-        let said = Said { uplink_kbps: 10, children: 1, chain: vec![], epoch: Epoch(1), paths: vec![] };
-        let loaded = Said { children: 2, ..said.clone() };
+        let said =
+            Said { uplink_kbps: 10, taken: (1, Yields::default()), chain: vec![], epoch: Epoch(1), paths: vec![] };
+        let loaded = Said { taken: (2, Yields::default()), ..said.clone() };
         let cut = Said { paths: vec![(SubStreamPath::new(&[0]).unwrap(), 5)], ..said.clone() };
         assert!(due(&said, &cut, SHORTEST_MS, false));
         assert!(!due(&cut, &Said { paths: vec![(cut.paths[0].0, 6)], ..cut.clone() }, SHORTEST_MS, false));

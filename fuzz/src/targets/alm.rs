@@ -54,7 +54,7 @@ fn signed() -> &'static [Advert] {
             sequence: 9,
             subscribers: 2,
             delay_ms: 35,
-            yields_ms: 12,
+            yields: edge_alm::seats::Yields { leaf: 1, carrier: 2 },
             chain: vec![Fingerprint([2; 32]), own().fingerprint()],
             addresses: [([192, 0, 2, 7], 4433).into()].into(),
             transport_key: *own().public().transport(),

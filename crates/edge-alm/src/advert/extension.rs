@@ -7,6 +7,7 @@ use edge_wire::id::Fingerprint;
 use edge_wire::{Writer, domain};
 
 use super::{Error, Layout, Statement};
+use crate::seats::Yields;
 
 /// Most peers in a chain: the longest way from a publisher.
 pub const CHAIN_MAX: usize = 16;
@@ -24,10 +25,8 @@ pub struct Extension {
     /// How long chunks take from the publisher to the advertiser, in ms, as it measured; 0 = not known, or the
     /// publisher.
     pub delay_ms: u32,
-    /// Although there is no room, a subscriber with a shorter round trip than this, in ms, gets the place of the
-    /// farthest
-    /// one; 0 = nobody does.
-    pub yields_ms: u32,
+    /// Places among those taken that newcomers get who need the whole stream.
+    pub yields: Yields,
     /// Peers from the publisher down to and including the advertiser; empty while it has no parent.
     pub chain: Vec<Fingerprint>,
     /// Where it listens.
@@ -73,7 +72,8 @@ impl Extension {
             .u64(self.sequence)
             .u16(self.subscribers)
             .u32(self.delay_ms)
-            .u32(self.yields_ms)
+            .u16(self.yields.leaf)
+            .u16(self.yields.carrier)
             .u8(self.chain.len() as u8);
         self.chain.iter().for_each(|peer| _ = out.raw(&peer.0));
         out.u8(self.addresses.len() as u8);

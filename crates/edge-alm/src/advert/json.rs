@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Advert, Capacity, Commitment, Encoded, Error, Extended, Extension, JSON_LEN_MAX, Statement};
 use crate::path::RawPath;
+use crate::seats::Yields;
 
 /// Why bytes are not the JSON form of an advertisement, or cannot become it.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +129,8 @@ struct ExtensionRecord {
     sequence: u64,
     subscribers: u16,
     delay_ms: u32,
-    yields_ms: u32,
+    yields_leaf: u16,
+    yields_carrier: u16,
     chain: Vec<String>,
     addresses: Vec<String>,
     transport_key: String,
@@ -189,7 +191,7 @@ impl ExtensionRecord {
             sequence: self.sequence,
             subscribers: self.subscribers,
             delay_ms: self.delay_ms,
-            yields_ms: self.yields_ms,
+            yields: Yields { leaf: self.yields_leaf, carrier: self.yields_carrier },
             chain: chain.collect::<Result<_, DecodeError>>()?,
             addresses: addresses.collect::<Result<_, _>>()?,
             transport_key: hex("transport_key", &self.transport_key)?,
@@ -203,13 +205,14 @@ impl ExtensionRecord {
 
 impl From<&Extended> for ExtensionRecord {
     fn from(extended: &Extended) -> Self {
-        let Extension { sequence, subscribers, delay_ms, yields_ms, chain, addresses, transport_key } =
+        let Extension { sequence, subscribers, delay_ms, yields, chain, addresses, transport_key } =
             &extended.extension;
         Self {
             sequence: *sequence,
             subscribers: *subscribers,
             delay_ms: *delay_ms,
-            yields_ms: *yields_ms,
+            yields_leaf: yields.leaf,
+            yields_carrier: yields.carrier,
             chain: chain.iter().map(ToString::to_string).collect(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
             transport_key: HEXLOWER.encode(transport_key),

@@ -8,7 +8,7 @@ use super::link::Link;
 use super::machine::Mesh;
 use super::table::RETRY_MS_MAX;
 use super::turn::IMPROVE_MS_MIN;
-use super::{ACTIVE_MAX, Action, DropWhy, EVIDENCE_MAX, Evidence, Misdeed, Opens, Role, SwitchWhy};
+use super::{ACTIVE_MAX, ASKED_MAX, Action, DropWhy, EVIDENCE_MAX, Evidence, Misdeed, Opens, Role, SwitchWhy};
 
 /// How long a former primary goes on sending everything, in ms, unless the new one sends upper layers earlier.
 const HANDOVER_MS: u64 = 2_000;
@@ -33,13 +33,38 @@ impl Mesh {
     pub(super) fn ask(&mut self, peer: Fingerprint, policy: Policy) {
         let taken = |place: &u8| self.links.iter().any(|link| link.place == *place);
         let Some(place) = (0..u8::BITS as u8).find(|place| !taken(place)) else { return };
-        if self.links.len() >= ACTIVE_MAX || self.link(&peer).is_some() {
+        if self.is_full() || self.link(&peer).is_some() {
             return;
         }
         let mut link = Link::new(self.now_ms, peer, place, policy);
         link.announced_ms = self.table.announced_ms(&peer);
         self.links.push(link);
         self.push(Action::Subscribe { peer, policy });
+    }
+
+    /// Whether no further peer may be asked. While nobody delivers, a peer that does not answer soon keeps nobody else
+    /// from being asked: it may be as dead as the parents are.
+    pub(super) fn is_full(&self) -> bool {
+        let most = if self.is_in_need() { ASKED_MAX } else { ACTIVE_MAX };
+        self.links.len() >= most || self.granted() >= ACTIVE_MAX
+    }
+
+    /// Parents that answered.
+    pub(super) fn granted(&self) -> usize {
+        self.links.iter().filter(|link| link.granted_ms().is_some()).count()
+    }
+
+    /// One parent more answered than are kept: of the others, the one goes that brings least.
+    pub(super) fn make_place(&mut self, newcomer: &Fingerprint) {
+        if self.granted() <= ACTIVE_MAX {
+            return;
+        }
+        let now_ms = self.now_ms;
+        let others = self.links.iter().filter(|link| link.role == Role::Standby && link.peer != *newcomer);
+        let granted = others.filter(|link| link.granted_ms().is_some());
+        let worst = granted.max_by_key(|link| (!link.is_usable(), link.silent_ms(now_ms), link.place));
+        let peer = worst.map_or(*newcomer, |link| link.peer);
+        self.give_up(&peer, DropWhy::Surplus, SwitchWhy::Lost);
     }
 
     /// Makes a parent the primary. The former one, if it is still a parent, becomes a standby.
@@ -84,6 +109,9 @@ impl Mesh {
             DropWhy::Misdeed(_) => STARVED_REST_MS,
             DropWhy::Loop | DropWhy::TooDeep | DropWhy::Wayless | DropWhy::Replaced | DropWhy::Surplus => 0,
         };
+        if why == DropWhy::Silent {
+            self.table.unreachable(peer);
+        }
         if rest_ms > 0 {
             self.table.refused(self.now_ms, peer, rest_ms..=rest_ms.max(RETRY_MS_MAX));
         }

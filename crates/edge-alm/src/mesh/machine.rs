@@ -14,6 +14,7 @@ use super::{
     ACTIVE_MAX, Action, Arrival, Config, Counters, DropWhy, Evidence, Key, LayerRate, Offer, Opens, Origin,
     PARENT_CHAIN_MAX, RATES_MAX, Reason, Role, Snapshot, SwitchWhy, Verdict,
 };
+use crate::seats::{Claim, Share};
 
 /// Actions that wait to be polled at most; a driver that polls after every call leaves none.
 const ACTIONS_MAX: usize = 256;
@@ -197,6 +198,7 @@ impl Mesh {
         link.rtt_ms = Some(rtt_ms);
         if self.set_chain(&peer, chain) {
             self.timers.backoff_ms = 0;
+            self.make_place(&peer);
         }
         self.next_ms = now_ms;
     }
@@ -437,7 +439,9 @@ impl Mesh {
         avoid: &'a [Fingerprint],
     ) -> Request<'a> {
         let (own, seed) = (self.config.own, self.config.seed);
-        Request { own, seed, policy, stream_kbps: self.stream_kbps(self.layers.wanted()), primary_chain, avoid }
+        let share = if policy == Policy::BLINKING_DOT { Share::Spare } else { Share::Whole };
+        let claim = Claim { role: self.config.duty, share };
+        Request { own, seed, policy, stream_kbps: self.stream_kbps(self.layers.wanted()), claim, primary_chain, avoid }
     }
 
     /// What the layers of a policy cost, or what they have cost lately.

@@ -6,7 +6,7 @@
 //! a [`Action::SetPolicy`]. Offers of further peers are kept cold.
 //!
 //! Laws: a chunk counts as received only after it opened; no offer, chunk or answer can make a table grow beyond its
-//! bound or the machine panic; at most [`ACTIVE_MAX`] parents at a time, the primary among them; never a parent that is
+//! bound or the machine panic; at most [`ACTIVE_MAX`] parents at a time, the primary among them, and [`ASKED_MAX`] with those that were asked; never a parent that is
 //! this peer, that hangs below it, or that is banned; layers are shed before parents are switched, and below the base
 //! nothing is shed; a parent that is merely slow is demoted and never banned; equal inputs give equal actions.
 
@@ -28,8 +28,11 @@ pub use vocabulary::{
     Origin, Reason, Role, Snapshot, SwitchWhy, Verdict, Why,
 };
 
-/// Most parents that are subscribed to at a time, those that were asked and have not answered included.
+/// Most parents that are subscribed to at a time; those that were asked and have not answered are among them, unless
+/// nobody delivers.
 pub const ACTIVE_MAX: usize = 3;
+/// Most peers that are parents or were asked at a time while nobody delivers.
+pub const ASKED_MAX: usize = 6;
 /// Most offers kept; when there are more, the deepest without a good word go.
 pub const OFFERS_MAX: usize = 1024;
 /// Most peers on the way from the source down to a parent, both included; this peer would be the next.

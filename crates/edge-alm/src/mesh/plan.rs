@@ -4,6 +4,7 @@ use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
 use super::{Offer, PARENT_CHAIN_MAX};
+use crate::seats::{Claim, Share};
 
 /// Most uplink that counts, in kbit/s, whatever an offer says.
 pub const UPLINK_KBPS_MAX: u32 = 1_000_000;
@@ -59,6 +60,8 @@ pub struct Request<'a> {
     pub policy: Policy,
     /// What they cost, in kbit/s; 0 if unknown.
     pub stream_kbps: u32,
+    /// The place that is wanted.
+    pub claim: Claim,
     /// The way of the present primary, which a backup should not share; empty if there is none.
     pub primary_chain: &'a [Fingerprint],
     /// Peers that are out of the question: parents already, banned, or not to be asked again yet.
@@ -87,8 +90,8 @@ pub enum Overlap {
 
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
-/// Of several offers by one peer the newest counts, even if an older one looks better. First come offers that cover the
-/// layers wanted, then those of peers that answered lately, then those that keep the tree as flat as it can be, then
+/// Of several offers by one peer the newest counts, even if an older one looks better, and none by a peer that did not
+/// answer since. First come offers that cover the layers wanted, then those that keep the tree as flat as it can be, then
 /// those that were told of independently; then the delay from the source to here ([`delay_ms`]), spare capacity in
 /// powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
@@ -97,7 +100,8 @@ pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<P
     Some(Plan { primary, backups: backups(candidates, &ranked, request, &primary) })
 }
 
-/// Picks a parent among all, room or not: for a peer that has none and whose knowledge of room may be old.
+/// Picks a parent among all, room or not, those that answered lately first: for a peer that has none and whose
+/// knowledge of room may be old.
 pub(super) fn last_resort<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Candidate<'a>> {
     let ranked = rank_if(candidates, request, |_| true);
     first(candidates, &ranked, request, |_| Overlap::None)
@@ -145,14 +149,15 @@ pub fn is_above(offer: &Offer, own: &Fingerprint) -> bool {
         && !offer.chain.contains(own)
 }
 
-/// Whether there is room for one more child at this bitrate.
-pub fn has_room(offer: &Offer, stream_kbps: u32) -> bool {
-    offer.subscribers < offer.subscribers_max && spare(offer, stream_kbps) > 0
+/// Whether there is room for one more child at this bitrate, or is made for one with this claim.
+pub fn has_room(offer: &Offer, stream_kbps: u32, claim: Claim) -> bool {
+    // Who stands by takes part of a place, and one that others who stand by have taken may not be full.
+    let shared = claim.share == Share::Spare && offer.yields.leaf > 0 && offer.subscribers <= slots(offer, stream_kbps);
+    shared || spare(offer, stream_kbps, claim) > 0
 }
 
 /// Delay from the source to this peer over the one that offers, in ms: what it announces, half the round trip to it,
-/// and
-/// [`HOP_MS`].
+/// and [`HOP_MS`].
 pub fn delay_ms(offer: &Offer, rtt_ms: u32) -> u32 {
     passed_ms(offer.delay_ms, offer.chain.len(), rtt_ms)
 }
@@ -166,9 +171,9 @@ pub(super) fn passed_ms(announced_ms: Option<u32>, chain_len: usize, rtt_ms: u32
     above_ms.saturating_add(rtt_ms / 2).saturating_add(HOP_MS).min(DELAY_MS_MAX)
 }
 
-/// Of those that have room or make it for a nearer child, the one with the least delay below `limit_ms`, equals
-/// spread by a hash of both peers. Only
-/// peers whose round trip is known count, however few told of them: whether the delay is true shows on trial.
+/// Of those that have or make room, the one with the least delay below `limit_ms`, equals spread by a hash of both
+/// peers. Only peers whose round trip is known count, however few told of them: whether the delay is true shows on
+/// trial.
 pub(super) fn nearest<'a>(
     candidates: impl Iterator<Item = Candidate<'a>>,
     request: &Request<'_>,
@@ -177,7 +182,8 @@ pub(super) fn nearest<'a>(
     let ranked = candidates.filter_map(|it| {
         let delay_ms = delay_ms(it.offer, it.rtt_ms?);
         let fits = delay_ms < limit_ms
-            && (has_room(it.offer, request.stream_kbps) || it.rtt_ms < it.offer.yields_ms)
+            && it.failures == 0
+            && has_room(it.offer, request.stream_kbps, request.claim)
             && covers(it.offer, request.policy)
             && !request.avoid.contains(&it.offer.peer)
             && is_above(it.offer, &request.own);
@@ -204,9 +210,10 @@ pub(super) fn depth_bound<'a>(candidates: impl Iterator<Item = Candidate<'a>>, s
     depth + 1
 }
 
-/// Children that could still be taken.
-fn spare(offer: &Offer, stream_kbps: u32) -> u32 {
-    slots(offer, stream_kbps).saturating_sub(offer.subscribers)
+/// Children with this claim that could still be taken.
+fn spare(offer: &Offer, stream_kbps: u32, claim: Claim) -> u32 {
+    let firm = offer.subscribers.saturating_sub(offer.yields.to(claim).into());
+    slots(offer, stream_kbps).saturating_sub(firm)
 }
 
 /// Children that it can send this bitrate to.
@@ -261,17 +268,22 @@ fn least<'a, const COUNT: usize>(
     chosen.filter_map(|(_, at)| candidates.get(*at as usize).copied()).take(COUNT).collect()
 }
 
-/// Those that have room and are not to be avoided; their ways are not looked at yet.
+/// Those that answered lately, have room and are not to be avoided; their ways are not looked at yet.
 fn rank(candidates: &[Candidate<'_>], request: &Request<'_>) -> Vec<Ranked> {
-    rank_if(candidates, request, |offer| has_room(offer, request.stream_kbps))
+    // The offers of a peer that died promise room for as long as they are fresh.
+    rank_if(candidates, request, |it| it.failures == 0 && has_room(it.offer, request.stream_kbps, request.claim))
 }
 
-fn rank_if(candidates: &[Candidate<'_>], request: &Request<'_>, is_open: impl Fn(&Offer) -> bool) -> Vec<Ranked> {
+fn rank_if(
+    candidates: &[Candidate<'_>],
+    request: &Request<'_>,
+    is_open: impl Fn(&Candidate<'_>) -> bool,
+) -> Vec<Ranked> {
     let mut ranked = Vec::with_capacity(candidates.len());
     let depth = depth_bound(candidates.iter().copied(), request.stream_kbps);
     for at in newest(candidates, request.seed) {
         let Some(candidate) = candidates.get(at as usize) else { continue };
-        if is_open(candidate.offer) && !request.avoid.contains(&candidate.offer.peer) {
+        if is_open(candidate) && !request.avoid.contains(&candidate.offer.peer) {
             ranked.push((rank_of(candidate, request, depth), at));
         }
     }
@@ -283,7 +295,7 @@ fn rank_of(candidate: &Candidate<'_>, request: &Request<'_>, depth: usize) -> u1
     let covers = covers(offer, request.policy);
     let alone = candidate.vouched == Vouched::Once;
     let delay_ms = delay_ms(offer, candidate.rtt_ms.unwrap_or(RTT_MS_ASSUMED));
-    let spare_bits = u32::BITS - spare(offer, request.stream_kbps).leading_zeros();
+    let spare_bits = u32::BITS - spare(offer, request.stream_kbps, request.claim).leading_zeros();
     [
         (1, u64::from(!covers)),
         (2, u64::from(candidate.failures.min(3))),

@@ -7,6 +7,7 @@ use edge_wire::id::Fingerprint;
 
 use super::plan::{Candidate, Vouched, has_room, is_above, mix};
 use super::{BANS_MAX, Ban, OFFERS_MAX, Offer, Origin};
+use crate::seats::{Claim, Yields};
 
 /// Least time before a peer that refused is asked again, in ms; doubled for each further refusal.
 pub(super) const RETRY_MS_MIN: u64 = 250;
@@ -66,6 +67,7 @@ impl Table {
             }
             if is_newer {
                 known.offer = offer;
+                known.failures = 0;
             }
             return is_newer;
         }
@@ -130,7 +132,7 @@ impl Table {
         }
     }
 
-    /// A peer could not be reached; it is asked after those that answer.
+    /// A peer could not be reached or fell silent; until its next offer, it is asked after those that answer.
     pub(super) fn unreachable(&mut self, peer: &Fingerprint) {
         self.known.get_mut(peer).into_iter().for_each(|known| known.failures = known.failures.saturating_add(1));
     }
@@ -144,6 +146,7 @@ impl Table {
     pub(super) fn full(&mut self, peer: &Fingerprint) {
         if let Some(known) = self.known.get_mut(peer) {
             known.offer.subscribers = known.offer.subscribers.max(known.offer.subscribers_max.saturating_sub(1));
+            known.offer.yields = Yields::default();
         }
     }
 
@@ -215,8 +218,8 @@ impl Table {
     }
 
     /// Whether a peer has room for one more child at this bitrate, by its latest offer.
-    pub(super) fn has_room(&self, peer: &Fingerprint, stream_kbps: u32) -> bool {
-        self.known.get(peer).is_some_and(|known| has_room(&known.offer, stream_kbps))
+    pub(super) fn has_room(&self, peer: &Fingerprint, stream_kbps: u32, claim: Claim) -> bool {
+        self.known.get(peer).is_some_and(|known| has_room(&known.offer, stream_kbps, claim))
     }
 
     /// A number that looks random and follows from the seed.

@@ -10,6 +10,7 @@ use super::machine::{Mesh, VOLUNTARY_MAX};
 use super::plan::{self, Overlap};
 use super::table::{RETRY_MS_MAX, RETRY_MS_MIN};
 use super::{ACTIVE_MAX, Action, DropWhy, Misdeed, Opens, Role, SwitchWhy};
+use crate::seats::{Claim, Share};
 
 /// Time between turns while there are parents, in ms.
 const TURN_MS: u64 = 50;
@@ -286,7 +287,7 @@ impl Mesh {
             Stage::Asked(at_ms) => now_ms.saturating_sub(at_ms) < ANSWER_MS_PATIENT,
             Stage::Granted(_) => false,
         };
-        if self.links.len() >= ACTIVE_MAX {
+        if self.is_full() {
             return self.give_up_wayless();
         }
         if self.links.iter().any(is_asked) || now_ms < self.timers.parent_ms {
@@ -326,14 +327,16 @@ impl Mesh {
             Some(_) if self.layers.is_late() => ACTIVE_MAX,
             Some(_) => 2,
         };
-        if self.links.len() >= ACTIVE_MAX || self.live() >= wanted {
+        if self.is_full() || self.live() >= wanted {
             return self.rotate();
         }
         if now_ms < self.timers.standby_ms {
             return;
         }
+        // In need, the next parent is to bring everything.
+        let policy = if self.is_in_need() { self.layers.policy() } else { self.standby_policy() };
         match self.pick_spare() {
-            Some(peer) => self.ask(peer, self.standby_policy()),
+            Some(peer) => self.ask(peer, policy),
             None => self.timers.standby_ms = self.back_off(),
         }
     }
@@ -343,14 +346,20 @@ impl Mesh {
         let now_ms = self.now_ms;
         let is_calm = self.primary().is_some_and(|primary| !primary.is_silent(now_ms));
         let is_gone = |link: &&Link| link.silent_ms(now_ms) > STUMBLE_MS.max(link.pace.silence_ms().saturating_mul(2));
-        self.links.iter().filter(|link| link.role == Role::Primary || !is_calm || !is_gone(link)).count()
+        let in_need = self.is_in_need();
+        let is_mute = |link: &&Link| match link.stage {
+            Stage::Asked(at_ms) => in_need && now_ms.saturating_sub(at_ms) >= ANSWER_MS_PATIENT,
+            Stage::Granted(_) => false,
+        };
+        let counts = |link: &&Link| !is_mute(link) && (link.role == Role::Primary || !is_calm || !is_gone(link));
+        self.links.iter().filter(counts).count()
     }
 
     /// While nobody delivers, gives up the latest extra parent now and then, so that another can be tried.
     fn rotate(&mut self) {
         let now_ms = self.now_ms;
         let all_silent = self.links.iter().all(|link| link.silent_ms(now_ms) > STRANDED_MS);
-        if !all_silent || self.links.len() < ACTIVE_MAX {
+        if !all_silent || !self.is_full() {
             (self.timers.rotate_wait_ms, self.timers.rotate_ms) = (ROTATE_MS_MIN, now_ms.saturating_add(ROTATE_MS_MIN));
             return;
         }
@@ -378,16 +387,24 @@ impl Mesh {
         let in_need = || {
             let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
             let avoid = self.peers();
-            let request = self.request(Policy::BLINKING_DOT, &[], &avoid);
+            let request = self.request(self.layers.policy(), &[], &avoid);
             plan::last_resort(&candidates, &request).map(|it| it.offer.peer)
         };
-        self.pick_standby().or_else(|| if self.is_in_need() { in_need() } else { None })
+        match self.is_in_need() {
+            true => self.pick_beside(self.layers.policy()).or_else(in_need),
+            false => self.pick_standby(),
+        }
     }
 
     fn pick_standby(&self) -> Option<Fingerprint> {
+        self.pick_beside(Policy::BLINKING_DOT)
+    }
+
+    /// A peer whose way shares little with the primary's.
+    fn pick_beside(&self, policy: Policy) -> Option<Fingerprint> {
         let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
         let avoid = self.peers();
-        let request = self.request(Policy::BLINKING_DOT, self.primary_chain(), &avoid);
+        let request = self.request(policy, self.primary_chain(), &avoid);
         plan::standby(&candidates, &request).map(|candidate| candidate.offer.peer)
     }
 
@@ -431,13 +448,14 @@ impl Mesh {
     fn proven_better(&self) -> Option<Fingerprint> {
         let primary = self.primary()?;
         let stream_kbps = self.stream_kbps(self.layers.wanted());
+        let claim = Claim { role: self.config.duty, share: Share::Whole };
         let is_better = |link: &&Link| {
             link.role == Role::Standby
                 && link.is_usable()
                 && !link.is_silent(self.now_ms)
                 && is_nearer(link, primary)
                 && !self.table.was_left(self.now_ms, &link.peer)
-                && (link.is_trial || self.table.has_room(&link.peer, stream_kbps))
+                && (link.is_trial || self.table.has_room(&link.peer, stream_kbps, claim))
         };
         self.links.iter().filter(is_better).min_by_key(|link| link.cost()).map(|link| link.peer)
     }

@@ -3,6 +3,8 @@
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
 
+use crate::seats::Yields;
+
 /// What a machine starts from.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -14,6 +16,8 @@ pub struct Config {
     pub wanted: Policy,
     /// How much of a chunk this peer can open.
     pub opens: Opens,
+    /// Whether it carries the stream on: that wins it places which others have to give up.
+    pub duty: edge_wire::control::Role,
     /// Decides between equals and spreads retries; different for each receiver.
     pub seed: u64,
     /// What the layers cost, as far as it is known; only the first [`RATES_MAX`](super::RATES_MAX) entries count.
@@ -57,8 +61,8 @@ pub struct Offer {
     pub chain: Vec<Fingerprint>,
     /// How long chunks take from the publisher to it, in ms, as it measured; `None` if it does not know.
     pub delay_ms: Option<u32>,
-    /// Although it has no room, a child with a shorter round trip than this many ms gets the place of the farthest one.
-    pub yields_ms: Option<u32>,
+    /// Places among those taken that newcomers get who need the whole stream.
+    pub yields: Yields,
 }
 
 /// Who told of an offer.

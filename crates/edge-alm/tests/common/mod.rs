@@ -37,7 +37,7 @@ pub(crate) fn extension(keys: &KeyBundle, sequence: u64) -> Extension {
         sequence,
         subscribers: 4,
         delay_ms: 35,
-        yields_ms: 0,
+        yields: edge_alm::seats::Yields::default(),
         chain: vec![Fingerprint([1; 32]), Fingerprint([2; 32]), keys.fingerprint()],
         addresses: vec!["192.0.2.7:4433".parse().unwrap(), "[2001:db8::7]:4433".parse().unwrap()],
         transport_key: *keys.public().transport(),

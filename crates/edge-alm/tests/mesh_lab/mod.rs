@@ -37,7 +37,7 @@ pub fn offer(hops: &[u8]) -> Offer {
         layers: Policy::UNCAPPED,
         chain,
         delay_ms: None,
-        yields_ms: None,
+        yields: edge_alm::seats::Yields::default(),
     }
 }
 
@@ -47,6 +47,7 @@ pub fn config(seed: u64) -> Config {
         source: fp(SOURCE),
         wanted: Policy::UNCAPPED,
         opens: Opens::Inner,
+        duty: edge_wire::control::Role::Leaf,
         seed,
         layer_kbps: Vec::new(),
     }

@@ -157,7 +157,7 @@ impl Child {
         if chain.len() >= MAX_CHAIN {
             return self.refuse(&asked, Refusal::TooDeep, "this peer's way to the publisher is as long as may be");
         }
-        if !self.hub.has_room(self.peer, policy) && !self.hub.make_room(self.peer, seated) {
+        if !self.hub.admit(self.peer, seated) {
             return self.refuse(&asked, Refusal::Full, "this peer has no room for another child");
         }
         let granted = self.grant(subscription, policy);
@@ -225,12 +225,15 @@ impl Child {
     fn set_policy(&mut self, policy: Policy) {
         let Ok(subscriber) = subscriber_id(self.peer) else { return };
         // Even a full parent grants it: a child whose other parent died must not be left with the base.
-        if lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy).is_ok()
-            && let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer)
+        if lock(&self.hub.0.relay).set_policy(self.hub.0.stream, &subscriber, policy).is_err() {
+            return;
+        }
+        if let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer)
             && let Some(seated) = &mut seat.subscribed
         {
             seated.policy = policy;
         }
+        self.hub.relieve();
     }
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {

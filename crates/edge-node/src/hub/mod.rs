@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
 use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
@@ -40,15 +41,10 @@ const MAX_ASKED: usize = 64;
 const BURST: f64 = 96.0;
 const PER_SECOND: f64 = 48.0;
 
-/// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
-const STANDBY_SHARE: u64 = 4;
-
 /// Silence of a child that was sent something, after which it takes no place any more.
-const QUIET_MS: u64 = 1_500;
-/// Time between two children that are given up for others.
+const QUIET_MS: u64 = 750;
+/// Time between two children that are given up although they are sent everything.
 const YIELD_EVERY_MS: u64 = 2_000;
-/// One seat in this many stays with a child that only watches.
-const LEAVES_KEPT: usize = 4;
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
@@ -114,7 +110,7 @@ impl Counters {
 pub struct Room {
     /// Media to all children together, in kbit/s.
     pub uplink_kbps: u32,
-    /// Children.
+    /// Children that are sent the whole stream; four that stand by with its base count as one.
     pub children_max: u16,
 }
 
@@ -301,30 +297,67 @@ impl Hub {
             .collect()
     }
 
-    /// Whether one more child with `policy` fits; `peer` itself does not count.
-    fn has_room(&self, peer: Fingerprint, policy: Policy) -> bool {
-        self.fits(&[peer], policy)
+    /// Gives `peer` room, if need be by giving up others; `false` when it has to go elsewhere.
+    fn admit(&self, peer: Fingerprint, seated: Seated) -> bool {
+        self.listen();
+        let now_ms = clock::now_ms();
+        let mut yielded_ms = lock(&self.0.yielded_ms);
+        let is_early = yielded_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < YIELD_EVERY_MS);
+        let leaves = if is_early { Leaves::Stay } else { Leaves::Yield };
+        let (places, mut seats) = self.places(now_ms);
+        seats.retain(|(other, _)| *other != peer);
+        let Some(gone) = places.admit(&seats, self.seat(seated), leaves) else { return false };
+        let watched =
+            |(child, seat): &(Fingerprint, seats::Seat)| gone.contains(child) && seat.claim.share == Share::Whole;
+        if seats.iter().any(watched) {
+            *yielded_ms = Some(now_ms);
+        }
+        drop(yielded_ms);
+        self.give_up(&gone);
+        true
     }
 
-    /// Whether a child with `policy` fits when `but` do not count.
-    fn fits(&self, but: &[Fingerprint], policy: Policy) -> bool {
-        let (room, now_ms) = (*lock(&self.0.room), clock::now_ms());
-        let others: Vec<Policy> = {
+    /// Gives up children that stand by when others are sent more than there is room for.
+    fn relieve(&self) {
+        let (places, seats) = self.places(clock::now_ms());
+        self.give_up(&places.relieve(&seats));
+    }
+
+    /// What may be given away, and who has what of it: children that live.
+    fn places(&self, now_ms: u64) -> (Places, Vec<(Fingerprint, seats::Seat)>) {
+        let room = *lock(&self.0.room);
+        let living: Vec<(Fingerprint, Seated)> = {
             let children = lock(&self.0.children);
-            children
-                .iter()
-                .filter(|(other, _)| !but.contains(other))
-                .filter_map(|(_, seat)| seat.living(now_ms).map(|seated| seated.policy))
-                .collect()
+            children.iter().filter_map(|(peer, seat)| Some((*peer, seat.living(now_ms)?))).collect()
         };
-        let rates = lock(&self.0.rates);
-        let whole = rates.of(Policy::UNCAPPED);
-        let takes = |policy: &Policy| rates.of(*policy).max(whole / STANDBY_SHARE);
-        let taken: u64 = others.iter().map(takes).sum();
-        others.len() < usize::from(room.children_max) && taken + takes(&policy) <= u64::from(room.uplink_kbps)
+        let stream_kbps = self.stream_kbps();
+        let places = Places { uplink_kbps: room.uplink_kbps.into(), places: room.children_max.into(), stream_kbps };
+        (places, living.into_iter().map(|(peer, seated)| (peer, self.seat(seated))).collect())
     }
 
-    /// Looks, every half second or so, which children still say anything.
+    /// What a child takes.
+    fn seat(&self, Seated { policy, role }: Seated) -> seats::Seat {
+        let share = if policy == Policy::BLINKING_DOT { Share::Spare } else { Share::Whole };
+        seats::Seat { claim: Claim { role, share }, kbps: lock(&self.0.rates).of(policy) }
+    }
+
+    /// Tells children that their place is needed, and ends their links.
+    fn give_up(&self, gone: &[Fingerprint]) {
+        for peer in gone {
+            let session = lock(&self.0.children).get_mut(peer).map(|seat| {
+                seat.subscribed = None;
+                seat.session.clone()
+            });
+            let Some(session) = session else { continue };
+            let detail = "a peer that needs the place more has it now".to_owned();
+            send(&session, &Message::Refused { stream: self.0.stream, reason: Refusal::Full, detail }.to_bytes());
+            tokio::spawn(async move {
+                session.finish(CloseCode::DONE, "the place is needed", MAKE_ROOM_WITHIN).await;
+            });
+        }
+    }
+
+    /// Looks, every quarter of a second or so, which children still say anything.
     pub fn listen(&self) {
         let now_ms = clock::now_ms();
         for seat in lock(&self.0.children).values_mut() {
@@ -335,10 +368,10 @@ impl Hub {
         }
     }
 
-    /// Children that take a place.
-    pub fn seated(&self) -> usize {
-        let now_ms = clock::now_ms();
-        lock(&self.0.children).values().filter(|seat| seat.living(now_ms).is_some()).count()
+    /// Whole places that children take, and those among them that newcomers would get.
+    pub fn taken(&self) -> (u16, Yields) {
+        let seats: Vec<seats::Seat> = self.places(clock::now_ms()).1.into_iter().map(|(_, seat)| seat).collect();
+        (Places::taken(seats.iter().copied()), Places::yields(&seats))
     }
 
     /// Offers one sealed chunk to every child.
@@ -381,50 +414,6 @@ impl Hub {
         if let (Some(neighbours), [_]) = (&self.0.neighbours, &self.chain()[..]) {
             neighbours.turn(epoch, &[]);
         }
-    }
-
-    /// Gives up a child that carries nothing on for one that says it does. `false` when there is none, when one was
-    /// given up just before, or when that would not make room enough.
-    fn make_room(&self, newcomer: Fingerprint, seated: Seated) -> bool {
-        if seated.role != Role::Carrier || self.chain().is_empty() {
-            return false;
-        }
-        let now_ms = clock::now_ms();
-        let mut yielded_ms = lock(&self.0.yielded_ms);
-        if yielded_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < YIELD_EVERY_MS) {
-            return false;
-        }
-        let Some((peer, session)) = self.spare_leaf(newcomer) else { return false };
-        if !self.fits(&[newcomer, peer], seated.policy) {
-            return false;
-        }
-        *yielded_ms = Some(now_ms);
-        if let Some(seat) = lock(&self.0.children).get_mut(&peer) {
-            seat.subscribed = None;
-        }
-        let detail = "a peer that carries the stream on needs the room".to_owned();
-        send(&session, &Message::Refused { stream: self.0.stream, reason: Refusal::Full, detail }.to_bytes());
-        tokio::spawn(async move {
-            session.finish(CloseCode::DONE, "the room is needed", MAKE_ROOM_WITHIN).await;
-        });
-        true
-    }
-
-    /// The child that loses least: who has the base only has another parent for the rest. Some seats stay with those
-    /// who only watch, whatever newcomers say of themselves.
-    fn spare_leaf(&self, newcomer: Fingerprint) -> Option<(Fingerprint, Session)> {
-        let children = lock(&self.0.children);
-        let seated = children.values().filter(|seat| seat.subscribed.is_some()).count();
-        let leaves = || {
-            children.iter().filter_map(|(peer, seat)| {
-                let policy = seat.subscribed.filter(|seated| seated.role == Role::Leaf)?.policy;
-                (*peer != newcomer).then_some((policy != Policy::BLINKING_DOT, *peer, seat.session.clone()))
-            })
-        };
-        if leaves().count() <= seated / LEAVES_KEPT {
-            return None;
-        }
-        leaves().min_by_key(|(whole, peer, _)| (*whole, *peer)).map(|(_, peer, session)| (peer, session))
     }
 
     /// Counts a chunk from the parent that was not authentic.

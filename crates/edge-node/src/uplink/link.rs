@@ -56,7 +56,7 @@ pub(super) enum News {
     /// The subscription stands; `chain` leads from the publisher to the parent.
     Linked(Session, Vec<Fingerprint>),
     /// There will be no subscription.
-    Refused(Option<Refusal>, Error),
+    Refused(Failure),
     /// One chunk, its outer layer opened.
     Media(InnerSealed, Hint),
     /// A media message that did not open or parse.
@@ -65,6 +65,16 @@ pub(super) enum News {
     Control(Message),
     /// The link is over.
     Lost(Error),
+}
+
+/// Why a subscription did not come about.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What the peer said, if it said anything.
+    pub(super) refusal: Option<Refusal>,
+    pub(super) error: Error,
+    /// Round trip to the peer, if it answered at all.
+    pub(super) rtt: Option<Duration>,
 }
 
 /// What one link needs to know.
@@ -94,7 +104,7 @@ impl Link {
         let peer = self.hops.first().map_or(Fingerprint([0; 32]), |hop| hop.fingerprint);
         let mut granted = match self.establish().await {
             Ok(granted) => granted,
-            Err((refusal, error)) => return self.report(peer, News::Refused(refusal, error)).await,
+            Err(failure) => return self.report(peer, News::Refused(failure)).await,
         };
         let news = News::Linked(granted.session.clone(), std::mem::take(&mut granted.chain));
         self.report(peer, news).await;
@@ -110,7 +120,7 @@ impl Link {
         let _ = self.reports.send(Report { peer, serial: self.serial, news }).await;
     }
 
-    async fn establish(&self) -> Result<Granted, (Option<Refusal>, Error)> {
+    async fn establish(&self) -> Result<Granted, Failure> {
         let mut last = Error::NoAnswer;
         for hop in &self.hops {
             match self.dial(hop).await {
@@ -118,18 +128,14 @@ impl Link {
                 Err(error) => last = error,
             }
         }
-        Err((None, last))
+        Err(Failure { refusal: None, error: last, rtt: None })
     }
 
     async fn dial(&self, hop: &Hop) -> Result<Session, Error> {
-        let expect = Expect::Fingerprint(hop.fingerprint);
-        match timeout(DIAL_TIMEOUT, self.endpoint.connect(hop.addr, hop.transport_key, expect)).await {
-            Ok(connected) => connected.map_err(|source| Error::Unreachable { hop: hop.to_string(), source }),
-            Err(_) => Err(Error::Silent { hop: hop.to_string() }),
-        }
+        dial(&self.endpoint, hop).await
     }
 
-    async fn subscribe(&self, session: Session) -> Result<Granted, (Option<Refusal>, Error)> {
+    async fn subscribe(&self, session: Session) -> Result<Granted, Failure> {
         if let Some(neighbours) = &self.neighbours {
             neighbours.join(&session);
         }
@@ -145,9 +151,10 @@ impl Link {
         };
         match granted {
             Ok((receiver, chain)) => Ok(Granted { session, receiver, chain }),
-            Err(refused) => {
+            Err((refusal, error)) => {
+                let rtt = Some(session.rtt());
                 self.part(session);
-                Err(refused)
+                Err(Failure { refusal, error, rtt })
             }
         }
     }
@@ -271,6 +278,26 @@ impl Link {
         let news = opened.map_or(News::Unopened, |(chunk, hint)| News::Media(chunk, hint));
         self.report(peer, news).await;
     }
+}
+
+async fn dial(endpoint: &Endpoint, hop: &Hop) -> Result<Session, Error> {
+    let expect = Expect::Fingerprint(hop.fingerprint);
+    match timeout(DIAL_TIMEOUT, endpoint.connect(hop.addr, hop.transport_key, expect)).await {
+        Ok(connected) => connected.map_err(|source| Error::Unreachable { hop: hop.to_string(), source }),
+        Err(_) => Err(Error::Silent { hop: hop.to_string() }),
+    }
+}
+
+/// Round trip to a peer that is no parent; `None` if it does not answer.
+pub(super) async fn probe(endpoint: Arc<Endpoint>, hops: Vec<Hop>) -> Option<Duration> {
+    for hop in &hops {
+        if let Ok(session) = dial(&endpoint, hop).await {
+            let rtt = session.rtt();
+            session.close(CloseCode::DONE, "only the round trip was of interest");
+            return Some(rtt);
+        }
+    }
+    None
 }
 
 /// Hears offers until the link ends.

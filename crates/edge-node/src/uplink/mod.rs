@@ -24,7 +24,7 @@ use crate::neighbours::{Heard, MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
-use link::{Link, MAX_ORDERS, News, Order, Report};
+use link::{Failure, Link, MAX_ORDERS, News, Order, Report};
 use recent::{Contents, Recent};
 
 /// Messages to the parent that may wait.
@@ -38,6 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two looks at the round-trip times.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// Time between two round trips to possible parents that are measured, each with a link of its own.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// Such measurements at a time.
+const MAX_PROBES: usize = 4;
 /// How long other parents may take to confirm that the stream is over.
 const ENDING_GRACE: Duration = Duration::from_millis(500);
 /// A parent that delivered within this time goes on delivering.
@@ -173,6 +177,7 @@ impl Uplink {
             // Its sender is gone at once, so it never says anything.
             None => (None, mpsc::channel(1).1, SubStreamPath::WHOLE),
         };
+        let (answers, mut probed) = mpsc::channel(MAX_PROBES);
         let mut driver = Driver::new(self, neighbours, handler, reports);
         let mut measuring = interval(MEASURE_EVERY);
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -187,8 +192,12 @@ impl Uplink {
                 () = &mut over => break Ok(()),
                 Some(report) = news.recv() => driver.hear(report),
                 Some(heard) = offers.recv() => driver.offered(heard, &path),
+                Some((peer, rtt)) = probed.recv() => driver.probed(peer, rtt),
                 Some(message) = outgoing.recv(), if driver.linked() => driver.ask(message),
-                _ = measuring.tick() => driver.measure(),
+                _ = measuring.tick() => {
+                    driver.measure();
+                    driver.probe(&answers);
+                }
                 () = sleep_until(driver.deadline()) => {}
             }
         };
@@ -236,6 +245,8 @@ struct Driver<'a> {
     over_at: Option<Instant>,
     over: bool,
     last_error: Option<Error>,
+    /// When the next round trip to a possible parent may be measured.
+    probe_at: Instant,
 }
 
 impl<'a> Driver<'a> {
@@ -252,6 +263,7 @@ impl<'a> Driver<'a> {
             source: up.publisher,
             wanted: up.layers.policy(),
             opens: up.opens,
+            duty: up.role,
             seed: seed ^ clock::unix_us(),
             layer_kbps: Vec::new(),
         };
@@ -286,6 +298,7 @@ impl<'a> Driver<'a> {
             over_at: None,
             over: false,
             last_error: None,
+            probe_at: Instant::now(),
         }
     }
 
@@ -423,14 +436,17 @@ impl<'a> Driver<'a> {
         let now_ms = clock::now_ms();
         match news {
             News::Linked(session, chain) => {
-                let rtt_ms = u32::try_from(session.rtt().as_millis()).unwrap_or(u32::MAX);
+                let rtt_ms = whole_ms(session.rtt());
                 line.session = Some(session);
                 line.chain.clone_from(&chain);
                 self.mesh.linked(now_ms, peer, rtt_ms, &chain);
             }
-            News::Refused(refusal, error) => {
+            News::Refused(Failure { refusal, error, rtt }) => {
                 self.lines.remove(&peer);
                 tracing::info!(%peer, %error, "no subscription");
+                if let Some(rtt) = rtt {
+                    self.mesh.measured(now_ms, peer, whole_ms(rtt));
+                }
                 if refusal.is_some() && !self.connected {
                     self.patience = self.patience.max(Instant::now() + FIRST_PATIENCE);
                 }
@@ -590,12 +606,31 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Finds out, now and then, how far a peer is that could be a better parent.
+    fn probe(&mut self, answers: &mpsc::Sender<(Fingerprint, Option<Duration>)>) {
+        if self.mesh.parent().is_none() || self.probe_at > Instant::now() {
+            return;
+        }
+        self.probe_at = Instant::now() + PROBE_EVERY;
+        let Some(peer) = self.mesh.unmeasured(MAX_PROBES).into_iter().find(|peer| !self.lines.contains_key(peer))
+        else {
+            return;
+        };
+        let Ok(place) = answers.clone().try_reserve_owned() else { return };
+        let (endpoint, hops) = (self.up.endpoint.clone(), self.hops(peer));
+        tokio::spawn(async move { place.send((peer, link::probe(endpoint, hops).await)) });
+    }
+
+    fn probed(&mut self, peer: Fingerprint, rtt: Option<Duration>) {
+        // Who does not answer is as good as far away.
+        self.mesh.measured(clock::now_ms(), peer, rtt.map_or(u32::MAX, whole_ms));
+    }
+
     fn measure(&mut self) {
         let now_ms = clock::now_ms();
         for (peer, line) in &self.lines {
             if let Some(session) = &line.session {
-                let rtt_ms = u32::try_from(session.rtt().as_millis()).unwrap_or(u32::MAX);
-                self.mesh.measured(now_ms, *peer, rtt_ms);
+                self.mesh.measured(now_ms, *peer, whole_ms(session.rtt()));
             }
         }
         let table = self.rates.policies().into_iter().map(|(policy, kbps)| LayerRate { policy, kbps });
@@ -706,8 +741,12 @@ fn contact(peer: Fingerprint, publisher: Fingerprint, rank: usize) -> Offer {
         layers: Policy::UNCAPPED,
         chain,
         delay_ms: None,
-        yields_ms: None,
+        yields: edge_alm::seats::Yields::default(),
     }
+}
+
+fn whole_ms(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn reason(refusal: Option<Refusal>) -> Reason {

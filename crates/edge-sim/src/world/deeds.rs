@@ -1,6 +1,7 @@
 //! What a scenario does to the federation.
 
 use edge_alm::mesh::{Config, LayerRate, Mesh, Misdeed, Offer, Origin, SwitchWhy};
+use edge_alm::seats::Yields;
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
@@ -151,7 +152,8 @@ impl World {
         let layer_kbps = policies.map(|policy| LayerRate { policy, kbps: self.rates.of(policy) as u32 }).to_vec();
         let seed = self.rng.next_u64();
         let wanted = Policy::UNCAPPED;
-        let mut mesh = Mesh::new(Config { own, source, wanted, opens: OPENS, seed, layer_kbps }, now_ms);
+        let mut mesh =
+            Mesh::new(Config { own, source, wanted, opens: OPENS, duty: self.role(peer), seed, layer_kbps }, now_ms);
         for (rank, hop) in ticket.iter().enumerate() {
             let name = self.hosts.get(*hop as usize)?.name;
             mesh.offer(now_ms, Origin::Ticket, contact(name, source, rank));
@@ -253,6 +255,6 @@ fn contact(peer: Fingerprint, publisher: Fingerprint, rank: usize) -> Offer {
         layers: Policy::UNCAPPED,
         chain,
         delay_ms: None,
-        yields_ms: None,
+        yields: Yields::default(),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
 use edge_crypto::Secret;
 use edge_relay::{Handle, Limits, Need, Relay, Start, Subscription};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{MAX_CHAIN, Refusal};
+use edge_wire::control::{MAX_CHAIN, Refusal, Role};
 use edge_wire::id::{Fingerprint, KeyId, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -13,15 +14,7 @@ use edge_wire::link::Hint;
 use crate::ledger::KeyTag;
 use crate::space::Index;
 
-/// A child that takes less than this share of the stream may want all of it any moment: it counts as this much.
-const STANDBY_SHARE: u64 = 4;
-/// Share of the uplink that standbys may take, one in so many; one standby is always taken.
-const STANDBYS_SHARE: u64 = 4;
-/// How much nearer a child must be to get another's place, in µs of round trip.
-const YIELD_MARGIN_US: u64 = 12_000;
-/// How long a child keeps its place in any case, in ms.
-const YIELD_AFTER_MS: u64 = 12_000;
-/// Shortest time between two children that have to go, in ms.
+/// Shortest time between two children that have to go although they watch, in ms.
 const YIELD_EVERY_MS: u64 = 2_000;
 /// Time between two requests for the same frame.
 const MERGE_INTERVAL_MS: u64 = 250;
@@ -43,9 +36,7 @@ pub(crate) struct Seat {
     pub(crate) policy: Policy,
     pub(crate) key: KeyTag,
     pub(crate) name: KeyId,
-    /// Round trip to it, in µs.
-    rtt_us: u64,
-    since_ms: u64,
+    role: Role,
 }
 
 /// What a child asks for.
@@ -55,10 +46,8 @@ pub(crate) struct Wish {
     pub(crate) connection: u64,
     pub(crate) policy: Policy,
     pub(crate) key: [u8; 32],
-    /// Round trip to it, in µs.
-    pub(crate) rtt_us: u64,
     /// Whether it passes on what it gets.
-    pub(crate) feeds: bool,
+    pub(crate) role: Role,
 }
 
 /// What the layers of the stream take, in kbit/s.
@@ -74,11 +63,6 @@ impl Rates {
     /// What everything takes; at least 1.
     pub(crate) fn whole(&self) -> u64 {
         self.0.iter().sum::<u64>().max(1)
-    }
-
-    /// What is set aside for a child with `policy`.
-    fn taken(&self, policy: Policy) -> u64 {
-        self.of(policy).max(self.whole() / STANDBY_SHARE)
     }
 }
 
@@ -131,9 +115,8 @@ impl Down {
             start: Start::Cached,
         };
         let handle = self.relay.subscribe(subscription, now_ms).map_err(|_| Refusal::Full)?;
-        let &Wish { child, connection, policy, rtt_us, ref key, .. } = wish;
-        self.seats
-            .insert(child, Seat { connection, handle, policy, key: KeyTag::of(key), name, rtt_us, since_ms: now_ms });
+        let &Wish { child, connection, policy, role, ref key, .. } = wish;
+        self.seats.insert(child, Seat { connection, handle, policy, key: KeyTag::of(key), name, role });
         Ok(self.chain.clone())
     }
 
@@ -183,36 +166,49 @@ impl Down {
         Some((child, seat))
     }
 
-    /// Round trip that a newcomer must stay below to get the place of the farthest child, in ms; none while there is
-    /// room or nobody is to go.
-    pub(crate) fn yields_ms(&self, now_ms: u64, rates: Rates) -> Option<u32> {
-        let farthest = self.farthest(now_ms).filter(|_| !self.has_room_for_one(rates))?.1;
-        u32::try_from(farthest.rtt_us.saturating_sub(YIELD_MARGIN_US) / 1000).ok().filter(|rtt_ms| *rtt_ms > 0)
+    /// Whole places among those taken that newcomers would get.
+    pub(crate) fn yields(&self, rates: Rates) -> Yields {
+        Places::yields(&self.seated(None, rates).into_iter().map(|(_, seat)| seat).collect::<Vec<_>>())
     }
 
-    /// Who has to go so that a nearer child can come that passes on what it gets; the seat is given up.
-    pub(crate) fn yield_to(&mut self, wish: &Wish, rates: Rates, now_ms: u64) -> Option<(Index, u64)> {
+    /// Who has to go so that this child can come; their seats are given up. None of them, if it fits or cannot come.
+    pub(crate) fn make_room(&mut self, wish: &Wish, rates: Rates, now_ms: u64) -> Vec<(Index, u64)> {
+        if self.chain.contains(&wish.name) || self.chain.is_empty() {
+            return Vec::new();
+        }
         let is_early = self.yielded_ms.is_some_and(|at_ms| now_ms < at_ms + YIELD_EVERY_MS);
-        if is_early || !wish.feeds || rates.of(wish.policy) < rates.whole() || self.chain.contains(&wish.name) {
-            return None;
+        let leaves = if is_early { Leaves::Stay } else { Leaves::Yield };
+        let seated = self.seated(Some(wish.child), rates);
+        let newcomer = seat(wish.policy, wish.role, rates);
+        let gone = self.places(rates).admit(&seated, newcomer, leaves).unwrap_or_default();
+        let watched = |child: &Index| self.seats.get(child).is_some_and(|seat| share(seat.policy) == Share::Whole);
+        if gone.iter().any(watched) {
+            self.yielded_ms = Some(now_ms);
         }
-        if self.has_room(wish.child, wish.policy, rates) {
-            return None;
-        }
-        let (child, seat) = self.farthest(now_ms)?;
-        let (child, connection) = (*child, seat.connection);
-        if wish.rtt_us + YIELD_MARGIN_US > seat.rtt_us {
-            return None;
-        }
-        self.yielded_ms = Some(now_ms);
-        self.leave(child, connection);
-        Some((child, connection))
+        self.give_up(&gone)
     }
 
-    /// Of the children with all layers that have had their place for a while, the one with the longest round trip.
-    fn farthest(&self, now_ms: u64) -> Option<(&Index, &Seat)> {
-        let is_settled = |seat: &Seat| now_ms >= seat.since_ms + YIELD_AFTER_MS && seat.policy.max_temporal >= 2;
-        self.seats.iter().filter(|(_, seat)| is_settled(seat)).max_by_key(|(_, seat)| seat.rtt_us)
+    /// Who has to go because others that stood by are sent everything now.
+    pub(crate) fn relieve(&mut self, rates: Rates) -> Vec<(Index, u64)> {
+        let gone = self.places(rates).relieve(&self.seated(None, rates));
+        self.give_up(&gone)
+    }
+
+    fn give_up(&mut self, gone: &[Index]) -> Vec<(Index, u64)> {
+        let connection = |child: &Index| Some((*child, self.seats.get(child)?.connection));
+        let gone: Vec<(Index, u64)> = gone.iter().filter_map(connection).collect();
+        gone.iter().for_each(|(child, connection)| _ = self.leave(*child, *connection));
+        gone
+    }
+
+    fn places(&self, rates: Rates) -> Places {
+        let Room { uplink_kbps, children_max } = self.room;
+        Places { uplink_kbps, places: children_max.into(), stream_kbps: rates.whole() }
+    }
+
+    fn seated(&self, but: Option<Index>, rates: Rates) -> Vec<(Index, seats::Seat)> {
+        let others = self.seats.iter().filter(|(child, _)| Some(**child) != but);
+        others.map(|(child, held)| (*child, seat(held.policy, held.role, rates))).collect()
     }
 
     /// Whether one more child with all layers fits.
@@ -220,23 +216,23 @@ impl Down {
         self.has_room(Index::MAX, Policy::UNCAPPED, rates)
     }
 
-    /// What all children take, in kbit/s.
-    pub(crate) fn taken_kbps(&self, rates: Rates) -> u64 {
-        self.seats.values().map(|seat| rates.taken(seat.policy)).sum()
+    /// Whole places taken.
+    pub(crate) fn taken(&self, rates: Rates) -> u16 {
+        Places::taken(self.seated(None, rates).into_iter().map(|(_, seat)| seat))
     }
 
-    /// Whether one more child with `policy` fits; `child` itself does not count. Standbys leave room for those that
-    /// take everything.
+    /// Whether one more child with `policy` fits; `child` itself does not count.
     fn has_room(&self, child: Index, policy: Policy, rates: Rates) -> bool {
-        let (mut count, mut taken, mut standbys) = (0, 0, 0);
-        for seat in self.seats.iter().filter(|(other, _)| **other != child).map(|(_, seat)| seat) {
-            let takes = rates.taken(seat.policy);
-            (count, taken) = (count + 1, taken + takes);
-            standbys += if takes < rates.whole() { takes } else { 0 };
-        }
-        let takes = rates.taken(policy);
-        let crowded =
-            takes < rates.whole() && standbys > 0 && standbys + takes > self.room.uplink_kbps / STANDBYS_SHARE;
-        count < usize::from(self.room.children_max) && taken + takes <= self.room.uplink_kbps && !crowded
+        let others = self.seated(Some(child), rates).into_iter().map(|(_, seat)| seat);
+        self.places(rates).fits(others, seat(policy, Role::Leaf, rates))
     }
+}
+
+/// What a child takes.
+fn seat(policy: Policy, role: Role, rates: Rates) -> seats::Seat {
+    seats::Seat { claim: Claim { role, share: share(policy) }, kbps: rates.of(policy) }
+}
+
+fn share(policy: Policy) -> Share {
+    if policy == Policy::BLINKING_DOT { Share::Spare } else { Share::Whole }
 }

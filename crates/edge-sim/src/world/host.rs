@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use edge_alm::mesh::Mesh;
+use edge_alm::seats::Yields;
 use edge_link::Receiver;
 use edge_wire::id::Fingerprint;
 
@@ -81,7 +82,7 @@ pub(crate) struct Spoken {
     pub(crate) at_ms: u64,
     pub(crate) is_full: bool,
     pub(crate) delay_ms: Option<u32>,
-    pub(crate) yields_ms: Option<u32>,
+    pub(crate) yields: Yields,
     pub(crate) uplink_kbps: u64,
     pub(crate) chain: Vec<Fingerprint>,
 }
@@ -93,7 +94,9 @@ impl Spoken {
             (Some(said_ms), Some(now_ms)) => said_ms.abs_diff(now_ms) > delay_ms,
             (said, now) => said != now,
         };
-        moved || (self.is_full, self.uplink_kbps, &self.chain) != (now.is_full, now.uplink_kbps, &now.chain)
+        moved
+            || (self.is_full, self.yields, self.uplink_kbps, &self.chain)
+                != (now.is_full, now.yields, now.uplink_kbps, &now.chain)
     }
 }
 

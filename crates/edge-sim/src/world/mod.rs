@@ -14,7 +14,7 @@ pub use malice::{AHEAD, DELAY_MS, Malice, STARVE_ONE_IN};
 use bytes::Bytes;
 use edge_crypto::hash::sha256;
 use edge_relay::Arena;
-use edge_wire::control::{MAX_CHAIN, Refusal};
+use edge_wire::control::{MAX_CHAIN, Refusal, Role};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
@@ -346,6 +346,11 @@ impl World {
         let room = self.host(peer).map(|host| host.down.room).unwrap_or_default();
         let whole = self.rates.of(Policy::UNCAPPED).max(1);
         u32::try_from(room.uplink_kbps / whole).unwrap_or(u32::MAX).min(u32::from(room.children_max))
+    }
+
+    /// Whether a peer passes on what it gets.
+    pub(crate) fn role(&self, peer: Index) -> Role {
+        if self.slots(peer) > 0 { Role::Carrier } else { Role::Leaf }
     }
 
     /// Every change of a primary parent, the first ones of each life included.

@@ -65,7 +65,7 @@ impl World {
         let now = Spoken {
             at_ms: now_ms,
             is_full: !host.down.has_room_for_one(self.rates),
-            yields_ms: host.down.yields_ms(now_ms, self.rates),
+            yields: host.down.yields(self.rates),
             delay_ms: if peer == 0 { Some(0) } else { host.mesh.as_ref().and_then(edge_alm::mesh::Mesh::delay_ms) },
             uplink_kbps: room.uplink_kbps,
             chain: host.down.chain.clone(),
@@ -82,12 +82,11 @@ impl World {
             measured_at_unix_ms: unix_ms,
             uplink_kbps: u32::try_from(room.uplink_kbps).unwrap_or(u32::MAX),
             subscribers_max: u32::from(room.children_max),
-            subscribers: u32::try_from(host.down.taken_kbps(self.rates).div_ceil(self.rates.whole()))
-                .unwrap_or(u32::MAX),
+            subscribers: host.down.taken(self.rates).into(),
             layers: Policy::UNCAPPED,
             chain: now.chain.clone(),
             delay_ms: now.delay_ms,
-            yields_ms: now.yields_ms,
+            yields: now.yields,
         };
         host.talk.publish(offer, &self.names);
         host.said = Some(now);

@@ -218,7 +218,12 @@ impl World {
             Word::Subscribed { chain } => self.subscribed(to, from, connection, &chain),
             Word::Refused(reason) => self.refused(to, from, connection, reason_of(reason)),
             Word::SetPolicy(policy) => {
-                self.hosts[to as usize].down.set_policy(from, policy);
+                let rates = self.rates;
+                let down = &mut self.hosts[to as usize].down;
+                down.set_policy(from, policy);
+                for (other, connection) in down.relieve(rates) {
+                    self.say(to, other, connection, Word::Refused(Refusal::Full));
+                }
                 self.pump(to);
             }
             Word::Finish => {
@@ -236,11 +241,9 @@ impl World {
     fn subscribe(&mut self, child: Index, parent: Index, connection: u64, policy: Policy) {
         let now_ms = self.queue.now_ms();
         let (name, key, rates) = (self.hosts[child as usize].name, self.transit_key(child, connection), self.rates);
-        let rtt_us = self.net.probe_us(child, parent).unwrap_or(u64::MAX / 2);
-        let feeds = self.slots(child) > 0;
-        let wish = Wish { child, name, connection, policy, key, rtt_us, feeds };
+        let wish = Wish { child, name, connection, policy, key, role: self.role(child) };
         let Some(host) = self.host_mut(parent) else { return };
-        if let Some((other, connection)) = host.down.yield_to(&wish, rates, now_ms) {
+        for (other, connection) in host.down.make_room(&wish, rates, now_ms) {
             self.say(parent, other, connection, Word::Refused(Refusal::Full));
         }
         let Some(host) = self.host_mut(parent) else { return };

@@ -1,0 +1,253 @@
+//! Who gets a place with a relay, and who gives one up for another when there is none left.
+//!
+//! A child that is sent everything takes a whole place; one that only stands by, with the base layer, takes a quarter,
+//! for its main parent may die any moment. Standing by can be done anywhere, so whoever needs the whole stream goes
+//! before those who stand by; and who carries the stream on goes before those who only watch, as its place is worth
+//! many. Some places stay with those who watch, whatever newcomers say of themselves.
+
+use edge_wire::control::Role;
+
+/// Children that stand by in one place.
+pub const SPARES_A_PLACE: u64 = 4;
+/// One child in this many may stay although it only watches.
+pub const LEAVES_KEPT: usize = 4;
+
+/// What a child is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Share {
+    /// The base only, beside another parent.
+    Spare,
+    /// All that it wants.
+    Whole,
+}
+
+/// What a child takes and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// Whether it carries the stream on.
+    pub role: Role,
+    /// What it is sent.
+    pub share: Share,
+}
+
+/// A child's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// What it is for.
+    pub claim: Claim,
+    /// What its layers take, in kbit/s; 0 if that is not known.
+    pub kbps: u64,
+}
+
+/// What a relay gives away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// To all children together, in kbit/s.
+    pub uplink_kbps: u64,
+    /// Whole places.
+    pub places: u32,
+    /// What the whole stream takes, in kbit/s; 0 if that is not known.
+    pub stream_kbps: u64,
+}
+
+/// Whether a child that only watches may be given up at this time for one that carries on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    /// None.
+    Stay,
+    /// One.
+    Yield,
+}
+
+/// Whole places that a full relay makes for a newcomer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Yields {
+    /// For one that only watches.
+    pub leaf: u16,
+    /// For one that carries the stream on.
+    pub carrier: u16,
+}
+
+impl Yields {
+    /// Those for a newcomer with this claim.
+    pub fn to(self, claim: Claim) -> u16 {
+        match (claim.share, claim.role) {
+            (Share::Spare, _) => 0,
+            (Share::Whole, Role::Leaf) => self.leaf,
+            (Share::Whole, Role::Carrier) => self.carrier,
+        }
+    }
+}
+
+impl Room {
+    /// Whether a child fits beside the others.
+    pub fn fits(&self, seats: impl Iterator<Item = Seat>, newcomer: Seat) -> bool {
+        self.holds(seats.chain([newcomer]))
+    }
+
+    /// Whether all these children together are within the limits.
+    pub fn holds(&self, seats: impl Iterator<Item = Seat>) -> bool {
+        let (quarters, kbps) = seats.fold((0_u64, 0_u64), |(quarters, kbps), seat| {
+            (quarters.saturating_add(quarters_of(seat)), kbps.saturating_add(self.taken_kbps(seat)))
+        });
+        quarters <= u64::from(self.places).saturating_mul(SPARES_A_PLACE) && kbps <= self.uplink_kbps
+    }
+
+    /// Children to give up for a newcomer: none if it fits, `None` if it has to go elsewhere. Of equals those with the
+    /// least key go.
+    pub fn admit<K: Ord + Copy>(&self, seats: &[(K, Seat)], newcomer: Seat, leaves: Leaves) -> Option<Vec<K>> {
+        let all = || seats.iter().map(|(_, seat)| *seat);
+        if self.fits(all(), newcomer) {
+            return Some(Vec::new());
+        }
+        if newcomer.claim.share == Share::Spare {
+            return None;
+        }
+        self.without_spares(seats, Some(newcomer)).or_else(|| {
+            let is_leaf = |seat: &Seat| seat.claim == Claim { role: Role::Leaf, share: Share::Whole };
+            let watching = seats.iter().filter(|(_, seat)| is_leaf(seat));
+            let may = newcomer.claim.role == Role::Carrier && leaves == Leaves::Yield;
+            if !may || watching.clone().count() <= kept(seats.len()) {
+                return None;
+            }
+            let gone = watching.map(|(key, _)| *key).min()?;
+            let others = seats.iter().filter(|(key, _)| *key != gone).map(|(_, seat)| *seat);
+            self.fits(others, newcomer).then(|| vec![gone])
+        })
+    }
+
+    /// Children to give up because those that stood by are sent everything now: only such as still stand by, and as
+    /// few as may be.
+    pub fn relieve<K: Ord + Copy>(&self, seats: &[(K, Seat)]) -> Vec<K> {
+        let spares = seats.iter().filter(|(_, seat)| seat.claim.share == Share::Spare).count();
+        match self.holds(seats.iter().map(|(_, seat)| *seat)) || spares == 0 {
+            true => Vec::new(),
+            false => self.without_spares(seats, None).unwrap_or_default(),
+        }
+    }
+
+    /// Whole places taken, the last one perhaps in part.
+    pub fn taken(seats: impl Iterator<Item = Seat>) -> u16 {
+        let quarters = seats.map(quarters_of).fold(0_u64, u64::saturating_add);
+        u16::try_from(quarters.div_ceil(SPARES_A_PLACE)).unwrap_or(u16::MAX)
+    }
+
+    /// Whole places among those taken that newcomers would get.
+    pub fn yields(seats: &[Seat]) -> Yields {
+        let all = Self::taken(seats.iter().copied());
+        let whole = seats.iter().filter(|seat| seat.claim.share == Share::Whole);
+        let firm = Self::taken(whole.clone().copied());
+        let leaves = whole.filter(|seat| seat.claim.role == Role::Leaf).count();
+        let leaf = all.saturating_sub(firm);
+        let yielding = u16::try_from(leaves.saturating_sub(kept(seats.len()))).unwrap_or(u16::MAX);
+        Yields { leaf, carrier: leaf.saturating_add(yielding) }
+    }
+
+    /// The fewest children that stand by, those that only watch first, without whom the rest is within the limits.
+    fn without_spares<K: Ord + Copy>(&self, seats: &[(K, Seat)], newcomer: Option<Seat>) -> Option<Vec<K>> {
+        let mut spares: Vec<(bool, K)> = seats
+            .iter()
+            .filter(|(_, seat)| seat.claim.share == Share::Spare)
+            .map(|(key, seat)| (seat.claim.role == Role::Carrier, *key))
+            .collect();
+        spares.sort_unstable();
+        let spares: Vec<K> = spares.into_iter().map(|(_, key)| key).collect();
+        (1..=spares.len()).map(|count| &spares[..count]).find_map(|gone| {
+            let left = seats.iter().filter(|(key, _)| !gone.contains(key)).map(|(_, seat)| *seat);
+            self.holds(left.chain(newcomer)).then(|| gone.to_vec())
+        })
+    }
+
+    fn taken_kbps(&self, seat: Seat) -> u64 {
+        match seat.claim.share {
+            // It may want everything any moment.
+            Share::Spare => seat.kbps.max(self.stream_kbps / SPARES_A_PLACE),
+            Share::Whole => seat.kbps,
+        }
+    }
+}
+
+fn quarters_of(seat: Seat) -> u64 {
+    match seat.claim.share {
+        Share::Spare => 1,
+        Share::Whole => SPARES_A_PLACE,
+    }
+}
+
+fn kept(seats: usize) -> usize {
+    seats / LEAVES_KEPT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Room = Room { uplink_kbps: 10_000, places: 3, stream_kbps: 1_000 };
+
+    fn seat(role: Role, share: Share) -> Seat {
+        Seat { claim: Claim { role, share }, kbps: if share == Share::Whole { 1_000 } else { 100 } }
+    }
+
+    fn watcher() -> Seat {
+        seat(Role::Leaf, Share::Whole)
+    }
+
+    fn carrier() -> Seat {
+        seat(Role::Carrier, Share::Whole)
+    }
+
+    fn spare(role: Role) -> Seat {
+        seat(role, Share::Spare)
+    }
+
+    #[test]
+    fn four_that_stand_by_take_one_place() {
+        let seats =
+            [(1, carrier()), (2, carrier()), (3, spare(Role::Leaf)), (4, spare(Role::Leaf)), (5, spare(Role::Leaf))];
+        assert_eq!(ROOM.admit(&seats, spare(Role::Leaf), Leaves::Stay), Some(vec![]));
+        assert_eq!(Room::taken(seats.iter().map(|(_, seat)| *seat)), 3);
+        let full = [&seats[..], &[(6, spare(Role::Carrier))]].concat();
+        assert_eq!(ROOM.admit(&full, spare(Role::Carrier), Leaves::Yield), None);
+        assert_eq!(ROOM.admit(&full, watcher(), Leaves::Stay), Some(vec![3, 4, 5, 6]));
+    }
+
+    #[test]
+    fn a_carrier_goes_before_those_who_watch_and_they_before_those_who_stand_by() {
+        let seats = [(1, carrier()), (2, watcher()), (3, watcher())];
+        assert_eq!(ROOM.admit(&seats, carrier(), Leaves::Yield), Some(vec![2]));
+        assert_eq!(ROOM.admit(&seats, carrier(), Leaves::Stay), None);
+        assert_eq!(ROOM.admit(&seats, watcher(), Leaves::Yield), None);
+        assert_eq!(Room::yields(&seats.map(|(_, seat)| seat)), Yields { leaf: 0, carrier: 2 });
+        let carriers = [(1, carrier()), (2, carrier()), (3, carrier())];
+        assert_eq!(ROOM.admit(&carriers, carrier(), Leaves::Yield), None);
+        assert_eq!(Room::yields(&carriers.map(|(_, seat)| seat)), Yields::default());
+    }
+
+    #[test]
+    fn some_places_stay_with_those_who_watch() {
+        let room = Room { places: 8, ..ROOM };
+        let mut seats: Vec<(u8, Seat)> = (0..6).map(|key| (key, carrier())).collect();
+        seats.extend([(6, watcher()), (7, watcher())]);
+        assert_eq!(room.admit(&seats, carrier(), Leaves::Yield), None);
+        let seats: Vec<Seat> = seats.into_iter().map(|(_, seat)| seat).collect();
+        assert_eq!(Room::yields(&seats), Yields::default());
+    }
+
+    #[test]
+    fn what_is_sent_counts_as_well_as_who_is_there() {
+        let narrow = Room { uplink_kbps: 2_100, ..ROOM };
+        let seats = [(1, carrier()), (2, spare(Role::Leaf)), (3, spare(Role::Leaf))];
+        assert!(!narrow.fits(seats.iter().map(|(_, seat)| *seat), watcher()), "250 are set aside for each spare");
+        assert_eq!(narrow.admit(&seats, watcher(), Leaves::Stay), Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn whoever_stands_by_goes_when_others_are_promoted_and_nobody_else_does() {
+        let promoted =
+            [(1, watcher()), (2, watcher()), (3, carrier()), (4, spare(Role::Carrier)), (5, spare(Role::Leaf))];
+        assert_eq!(ROOM.relieve(&promoted), [5, 4]);
+        let crowded: Vec<(u8, Seat)> = (0..5).map(|key| (key, watcher())).collect();
+        assert!(ROOM.relieve(&crowded).is_empty());
+        assert!(ROOM.relieve(&promoted[..3]).is_empty());
+    }
+}
