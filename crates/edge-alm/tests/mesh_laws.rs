@@ -6,8 +6,8 @@ mod mesh_lab;
 use std::collections::BTreeMap;
 
 use edge_alm::mesh::{
-    ACTIVE_MAX, Action, Arrival, BANS_MAX, DropWhy, EVIDENCE_MAX, Key, Media, Mesh, Misdeed, OFFERS_MAX, Opens, Origin,
-    Reason, Role, Snapshot, Verdict,
+    ACTIVE_MAX, ASKED_MAX, Action, Arrival, BANS_MAX, DropWhy, EVIDENCE_MAX, Key, Media, Mesh, Misdeed, OFFERS_MAX,
+    Opens, Origin, Reason, Role, Snapshot, Verdict,
 };
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
@@ -184,7 +184,7 @@ impl World {
                 let is_banned = self.mesh.state().bans.iter().any(|ban| ban.peer == *peer);
                 assert!(!is_banned, "asked somebody who is banned");
                 self.parents.push(*peer);
-                assert!(self.parents.len() <= ACTIVE_MAX);
+                assert!(self.parents.len() <= ASKED_MAX);
             }
             Action::SetPolicy { peer, .. } => assert!(self.parents.contains(peer)),
             Action::Drop { peer, why } => {
@@ -206,7 +206,8 @@ impl World {
         active.sort();
         parents.sort();
         assert_eq!(active, parents, "the driver and the machine agree on who is a parent");
-        assert!(active.len() <= ACTIVE_MAX);
+        assert!(active.len() <= ASKED_MAX);
+        assert!(state.links.iter().filter(|link| !link.chain.is_empty()).count() <= ACTIVE_MAX);
         let primaries: Vec<_> = state.links.iter().filter(|link| link.role == Role::Primary).collect();
         assert!(primaries.len() <= 1);
         assert_eq!(state.primary, primaries.first().map(|link| link.peer));
