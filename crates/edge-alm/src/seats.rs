@@ -2,8 +2,8 @@
 //!
 //! A child that is sent everything takes a whole place; one that only stands by, with the base layer, takes a quarter,
 //! for its main parent may die any moment. Standing by can be done anywhere, so whoever needs the whole stream goes
-//! before those who stand by; and who carries the stream on goes before those who only watch, as its place is worth
-//! many. Some places stay with those who watch, whatever newcomers say of themselves.
+//! before those who stand by; and who carries the stream on goes before those who only watch, standing by or not, as
+//! its place is worth many. Some places stay with those who watch, whatever newcomers say of themselves.
 
 use edge_wire::control::Role;
 
@@ -100,13 +100,10 @@ impl Room {
         if self.fits(all(), newcomer) {
             return Some(Vec::new());
         }
-        if newcomer.claim.share == Share::Spare {
-            return None;
-        }
         self.without_spares(seats, Some(newcomer)).or_else(|| {
             let is_leaf = |seat: &Seat| seat.claim == Claim { role: Role::Leaf, share: Share::Whole };
             let watching = seats.iter().filter(|(_, seat)| is_leaf(seat));
-            let may = newcomer.claim.role == Role::Carrier && leaves == Leaves::Yield;
+            let may = newcomer.claim == Claim { role: Role::Carrier, share: Share::Whole } && leaves == Leaves::Yield;
             if !may || watching.clone().count() <= kept(seats.len()) {
                 return None;
             }
@@ -143,11 +140,13 @@ impl Room {
         Yields { leaf, carrier: leaf.saturating_add(yielding) }
     }
 
-    /// The fewest children that stand by, those that only watch first, without whom the rest is within the limits.
+    /// The fewest children that stand by, those that only watch first, without whom the rest is within the limits. One
+    /// that stands by itself only gets the place of those that count less.
     fn without_spares<K: Ord + Copy>(&self, seats: &[(K, Seat)], newcomer: Option<Seat>) -> Option<Vec<K>> {
         let mut spares: Vec<(bool, K)> = seats
             .iter()
             .filter(|(_, seat)| seat.claim.share == Share::Spare)
+            .filter(|(_, seat)| newcomer.is_none_or(|newcomer| yields_to(seat.claim, newcomer.claim)))
             .map(|(key, seat)| (seat.claim.role == Role::Carrier, *key))
             .collect();
         spares.sort_unstable();
@@ -165,6 +164,11 @@ impl Room {
             Share::Whole => seat.kbps,
         }
     }
+}
+
+/// Whether a child that stands by gives its place up for a newcomer.
+fn yields_to(spare: Claim, newcomer: Claim) -> bool {
+    newcomer.share == Share::Whole || (spare.role == Role::Leaf && newcomer.role == Role::Carrier)
 }
 
 fn quarters_of(seat: Seat) -> u64 {
@@ -207,7 +211,8 @@ mod tests {
         assert_eq!(ROOM.admit(&seats, spare(Role::Leaf), Leaves::Stay), Some(vec![]));
         assert_eq!(Room::taken(seats.iter().map(|(_, seat)| *seat)), 3);
         let full = [&seats[..], &[(6, spare(Role::Carrier))]].concat();
-        assert_eq!(ROOM.admit(&full, spare(Role::Carrier), Leaves::Yield), None);
+        assert_eq!(ROOM.admit(&full, spare(Role::Leaf), Leaves::Yield), None);
+        assert_eq!(ROOM.admit(&full, spare(Role::Carrier), Leaves::Yield), Some(vec![3]));
         assert_eq!(ROOM.admit(&full, watcher(), Leaves::Stay), Some(vec![3, 4, 5, 6]));
     }
 

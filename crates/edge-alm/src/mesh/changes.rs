@@ -230,6 +230,13 @@ impl Mesh {
         self.timers.improve_ms = self.now_ms.saturating_add(IMPROVE_MS_MIN);
     }
 
+    /// Somebody nearer has room again: the next look for a better parent is due soon, not for all at once.
+    pub(super) fn look_sooner(&mut self) {
+        let at_ms = self.now_ms.saturating_add(self.table.random() % IMPROVE_MS_MIN);
+        self.timers.improve_ms = self.timers.improve_ms.min(at_ms);
+        self.timers.improve_wait_ms = IMPROVE_MS_MIN;
+    }
+
     /// Removes a parent; whether it was the primary.
     fn detach(&mut self, peer: &Fingerprint) -> bool {
         let Some(at) = self.links.iter().position(|link| link.peer == *peer) else { return false };

@@ -168,7 +168,11 @@ impl Mesh {
         if peer == self.config.own || offer.chain.len() > edge_wire::control::MAX_CHAIN || starts_elsewhere {
             return;
         }
+        let had_room = self.may_improve(&peer);
         let is_new = self.table.offer(told_by, offer);
+        if is_new && !had_room && self.may_improve(&peer) {
+            self.look_sooner();
+        }
         if is_new
             && let announced_ms = self.table.announced_ms(&peer)
             && let Some(link) = self.link_mut(&peer)
@@ -180,6 +184,14 @@ impl Mesh {
             self.timers.parent_ms = self.timers.parent_ms.min(self.now_ms);
             self.next_ms = self.next_ms.min(self.now_ms);
         }
+    }
+
+    /// Whether a peer is nearer to the source than the primary and has room, by its offer.
+    fn may_improve(&self, peer: &Fingerprint) -> bool {
+        let Some(cost) = self.primary().and_then(Link::cost) else { return false };
+        let kbps = self.stream_kbps(self.layers.wanted());
+        let claim = Claim { role: self.config.duty, share: Share::Whole };
+        self.table.delay_ms(peer).is_some_and(|delay_ms| delay_ms < cost) && self.table.has_room(peer, kbps, claim)
     }
 
     /// Forgets the offer of a peer. A parent stays a parent.

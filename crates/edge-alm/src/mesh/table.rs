@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use edge_wire::id::Fingerprint;
 
-use super::plan::{Candidate, Vouched, has_room, is_above, mix};
+use super::plan::{Candidate, Vouched, delay_ms, has_room, is_above, mix};
 use super::{BANS_MAX, Ban, OFFERS_MAX, Offer, Origin};
 use crate::seats::{Claim, Yields};
 
@@ -206,6 +206,12 @@ impl Table {
     /// Delay from the source that a peer announces.
     pub(super) fn announced_ms(&self, peer: &Fingerprint) -> Option<u32> {
         self.known.get(peer)?.offer.delay_ms
+    }
+
+    /// Delay from the source over a peer to here, by its offer and the round trip to it, if that is known.
+    pub(super) fn delay_ms(&self, peer: &Fingerprint) -> Option<u32> {
+        let known = self.known.get(peer)?;
+        Some(delay_ms(&known.offer, known.rtt_ms?))
     }
 
     fn no_trial(&mut self, peer: &Fingerprint, until_ms: u64) {

@@ -31,7 +31,7 @@ const AHEAD_MS_MAX: u64 = 60;
 /// Silence of every parent, in ms, that a person is told of.
 const STRANDED_MS: u64 = 1_500;
 /// Silence of all parents after which one more is asked: it costs little if the source only paused.
-const NEED_MS: u64 = 600;
+const NEED_MS: u64 = 300;
 /// A standby is given up after this many times its threshold, and not before [`STANDBY_SILENCE_MS_MIN`].
 const STANDBY_PATIENCE: u64 = 2;
 const STANDBY_SILENCE_MS_MIN: u64 = 1_500;

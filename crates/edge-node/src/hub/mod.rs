@@ -43,8 +43,10 @@ const PER_SECOND: f64 = 48.0;
 
 /// Silence of a child that was sent something, after which it takes no place any more.
 const QUIET_MS: u64 = 750;
-/// Time between two children that are given up although they are sent everything.
-const YIELD_EVERY_MS: u64 = 2_000;
+/// Children that are given up at once although they are sent everything, and every second after that: all who carry
+/// the stream on may have lost the same parent.
+const YIELD_BURST: f64 = 3.0;
+const YIELD_PER_SECOND: f64 = 0.5;
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
@@ -168,7 +170,7 @@ struct Inner {
     memory: Mutex<Memory>,
     chain: Mutex<Vec<Fingerprint>>,
     room: Mutex<Room>,
-    yielded_ms: Mutex<Option<u64>>,
+    yielding: Mutex<Allowance>,
     rates: Mutex<Rates>,
     neighbours: Option<Neighbours>,
     upward: mpsc::Sender<Upward>,
@@ -229,7 +231,7 @@ impl Hub {
             memory: Mutex::default(),
             chain: Mutex::default(),
             room: Mutex::new(room),
-            yielded_ms: Mutex::default(),
+            yielding: Mutex::new(Allowance::new(YIELD_BURST, YIELD_PER_SECOND)),
             rates: Mutex::default(),
             neighbours,
             upward,
@@ -249,6 +251,7 @@ impl Hub {
     pub fn set_chain(&self, chain: Vec<Fingerprint>) {
         let replaced = std::mem::replace(&mut *lock(&self.0.chain), chain.clone());
         if replaced != chain {
+            tracing::debug!(depth = chain.len(), "the way to the publisher changed");
             self.broadcast(&Message::Rerouted { stream: self.0.stream, chain });
         }
     }
@@ -301,18 +304,17 @@ impl Hub {
     fn admit(&self, peer: Fingerprint, seated: Seated) -> bool {
         self.listen();
         let now_ms = clock::now_ms();
-        let mut yielded_ms = lock(&self.0.yielded_ms);
-        let is_early = yielded_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < YIELD_EVERY_MS);
-        let leaves = if is_early { Leaves::Stay } else { Leaves::Yield };
+        let mut yielding = lock(&self.0.yielding);
+        let leaves = if yielding.has_one() { Leaves::Yield } else { Leaves::Stay };
         let (places, mut seats) = self.places(now_ms);
         seats.retain(|(other, _)| *other != peer);
         let Some(gone) = places.admit(&seats, self.seat(seated), leaves) else { return false };
         let watched =
             |(child, seat): &(Fingerprint, seats::Seat)| gone.contains(child) && seat.claim.share == Share::Whole;
         if seats.iter().any(watched) {
-            *yielded_ms = Some(now_ms);
+            yielding.take();
         }
-        drop(yielded_ms);
+        drop(yielding);
         self.give_up(&gone);
         true
     }

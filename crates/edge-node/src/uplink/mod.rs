@@ -439,6 +439,7 @@ impl<'a> Driver<'a> {
                 let rtt_ms = whole_ms(session.rtt());
                 line.session = Some(session);
                 line.chain.clone_from(&chain);
+                tracing::debug!(%peer, depth = chain.len(), rtt_ms, "subscribed");
                 self.mesh.linked(now_ms, peer, rtt_ms, &chain);
             }
             News::Refused(Failure { refusal, error, rtt }) => {

@@ -14,8 +14,9 @@ use edge_wire::link::Hint;
 use crate::ledger::KeyTag;
 use crate::space::Index;
 
-/// Shortest time between two children that have to go although they watch, in ms.
-const YIELD_EVERY_MS: u64 = 2_000;
+/// Time in which only so many children have to go although they watch, in ms.
+const YIELD_WITHIN_MS: u64 = 6_000;
+const YIELDS_MAX: usize = 3;
 /// Time between two requests for the same frame.
 const MERGE_INTERVAL_MS: u64 = 250;
 
@@ -76,7 +77,7 @@ pub(crate) struct Down {
     /// Whose turn it is to be sent something.
     turn: usize,
     asked_ms: Option<u64>,
-    yielded_ms: Option<u64>,
+    yielded_ms: Vec<u64>,
 }
 
 impl Down {
@@ -91,7 +92,7 @@ impl Down {
             seats: BTreeMap::new(),
             turn: 0,
             asked_ms: None,
-            yielded_ms: None,
+            yielded_ms: Vec::new(),
         })
     }
 
@@ -176,14 +177,14 @@ impl Down {
         if self.chain.contains(&wish.name) || self.chain.is_empty() {
             return Vec::new();
         }
-        let is_early = self.yielded_ms.is_some_and(|at_ms| now_ms < at_ms + YIELD_EVERY_MS);
-        let leaves = if is_early { Leaves::Stay } else { Leaves::Yield };
+        self.yielded_ms.retain(|at_ms| now_ms < at_ms + YIELD_WITHIN_MS);
+        let leaves = if self.yielded_ms.len() < YIELDS_MAX { Leaves::Yield } else { Leaves::Stay };
         let seated = self.seated(Some(wish.child), rates);
         let newcomer = seat(wish.policy, wish.role, rates);
         let gone = self.places(rates).admit(&seated, newcomer, leaves).unwrap_or_default();
         let watched = |child: &Index| self.seats.get(child).is_some_and(|seat| share(seat.policy) == Share::Whole);
         if gone.iter().any(watched) {
-            self.yielded_ms = Some(now_ms);
+            self.yielded_ms.push(now_ms);
         }
         self.give_up(&gone)
     }
