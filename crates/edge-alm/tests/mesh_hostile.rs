@@ -46,6 +46,18 @@ fn garbage_ahead_of_time_silences_nothing() {
 }
 
 #[test]
+fn one_statement_in_the_publishers_name_that_it_did_not_sign_is_enough() {
+    let mut lab = against(Conduct::Honest);
+    lab.mesh.forged(lab.now_ms, fp(1));
+    lab.mesh.forged(lab.now_ms, fp(77));
+    lab.run(1_000);
+    found(&lab, Misdeed::Forgery, 4_000);
+    assert!(is_banned(&lab));
+    assert_eq!(lab.mesh.state().counters.forgeries, 1, "a stranger is nobody");
+    assert!(lab.longest_gap_ms(3_800) <= 400, "{}", lab.longest_gap_ms(3_800));
+}
+
+#[test]
 fn garbage_from_the_first_moment_on() {
     let mut lab = Lab::new(config(11)).with(&[1], 5, Conduct::Garbage).with(&[2], 20, Conduct::Honest);
     lab.run(4_000);

@@ -20,6 +20,8 @@ pub const MAX_OFFERS: usize = 64;
 pub const MAX_BUNDLE: usize = 4096;
 /// Longest signed advertisement in an offer, in bytes.
 pub const MAX_ADVERT: usize = 16 << 10;
+/// Longest notice that a stream is over, in bytes.
+pub const MAX_NOTICE: usize = 8 << 10;
 
 const MAX_BODY: usize = MAX_LEN - 128;
 
@@ -127,10 +129,12 @@ pub enum Message {
         /// Opaque to relays.
         body: Bytes,
     },
-    /// Toward every peer below: the stream is over.
+    /// Toward every peer below: the stream is over. Relays check it and keep it for whoever subscribes later.
     Ended {
         /// Stream concerned.
         stream: StreamId,
+        /// The publisher's signed statement, at most [`MAX_NOTICE`] bytes; it is passed on unchanged.
+        notice: Bytes,
     },
     /// Between neighbours: I hold these capacity advertisements.
     OffersHeld {
@@ -245,7 +249,7 @@ impl Message {
             | Self::CommitsWanted { stream, .. }
             | Self::TreeWanted { stream, .. }
             | Self::Tree { stream, .. }
-            | Self::Ended { stream }
+            | Self::Ended { stream, .. }
             | Self::OffersHeld { stream, .. }
             | Self::OffersWanted { stream, .. }
             | Self::Offer { stream, .. }
@@ -299,7 +303,10 @@ impl Message {
             Self::CommitsWanted { from: epoch, .. } | Self::TreeWanted { epoch, .. } => {
                 out.u64(epoch.0);
             }
-            Self::Unsubscribe { .. } | Self::Ended { .. } => {}
+            Self::Ended { notice, .. } => {
+                out.bytes16(notice);
+            }
+            Self::Unsubscribe { .. } => {}
         }
         out.finish()
     }
@@ -334,7 +341,7 @@ impl Message {
             10 => Self::CommitsWanted { stream, from: read_epoch(reader)? },
             11 => Self::TreeWanted { stream, epoch: read_epoch(reader)? },
             12 => Self::Tree { stream, epoch: read_epoch(reader)?, body: read_body(reader)? },
-            13 => Self::Ended { stream },
+            13 => Self::Ended { stream, notice: Bytes::copy_from_slice(reader.bytes16("notice", MAX_NOTICE)?) },
             14 => Self::OffersHeld { stream, offers: read_list(reader, read_offer_id)? },
             15 => Self::OffersWanted { stream, wanted: read_list(reader, read_offer_wish)? },
             16 => {

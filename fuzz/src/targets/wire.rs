@@ -132,7 +132,7 @@ fn controls() -> Vec<Vec<u8>> {
         Message::CommitsWanted { stream, from: epoch },
         Message::TreeWanted { stream, epoch },
         Message::Tree { stream, epoch, body },
-        Message::Ended { stream },
+        Message::Ended { stream, notice: Bytes::from_static(b"signed by the publisher") },
         Message::OffersHeld { stream, offers: vec![OfferId { peer, measured_at_unix_ms: 1_760_000_000_000 }] },
         Message::OffersWanted { stream, wanted: vec![OfferWish { peer, bundle: BundleWish::Needed }] },
         Message::Offer { stream, bundle: Bytes::from_static(b"bundle"), advert: Bytes::from_static(b"{}") },

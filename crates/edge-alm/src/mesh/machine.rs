@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
+use super::conduct::Charge;
 use super::layers::Layers;
 use super::link::{Link, Stage};
 use super::plan::{self, Request};
 use super::table::Table;
 use super::window::{Kind, Seen, Window};
 use super::{
-    ACTIVE_MAX, Action, Arrival, Config, Counters, DropWhy, Evidence, Key, LayerRate, Offer, Opens, Origin,
+    ACTIVE_MAX, Action, Arrival, Config, Counters, DropWhy, Evidence, Key, LayerRate, Misdeed, Offer, Opens, Origin,
     PARENT_CHAIN_MAX, RATES_MAX, Reason, Role, Snapshot, SwitchWhy, Verdict,
 };
 use crate::seats::{Claim, Share};
@@ -309,6 +310,16 @@ impl Mesh {
         if let Some(link) = self.link_mut(&peer) {
             link.conduct.forged();
             self.next_ms = self.now_ms;
+        }
+    }
+
+    /// A parent passed on, as the publisher's, a statement that the publisher did not sign. Honest parents check these,
+    /// so one is proof enough.
+    pub fn forged(&mut self, now_ms: u64, peer: Fingerprint) {
+        self.step(now_ms);
+        if self.link(&peer).is_some() {
+            self.counters.forgeries += 1;
+            self.punish(peer, Charge { misdeed: Misdeed::Forgery, count: 1, first_ms: self.now_ms });
         }
     }
 

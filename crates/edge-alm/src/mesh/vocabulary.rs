@@ -235,7 +235,7 @@ pub enum SwitchWhy {
 /// What a parent did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Misdeed {
-    /// It sent chunks that do not open, or others than everybody else.
+    /// It sent chunks that do not open, or others than everybody else, or a statement that the publisher did not sign.
     Forgery,
     /// It sent the same chunks again and again.
     Replay,

@@ -148,6 +148,9 @@ impl Child {
         let stream = self.hub.0.stream;
         let chain = lock(&self.hub.0.chain).clone();
         let asked = Message::Unsubscribe { stream };
+        if let Some(ended) = self.hub.ended() {
+            return super::send(&self.session, &ended.to_bytes());
+        }
         if chain.contains(&self.peer) {
             return self.refuse(&asked, Refusal::Loop, "you are on the way from the publisher to this peer");
         }

@@ -166,6 +166,8 @@ struct Inner {
     children: Mutex<BTreeMap<Fingerprint, Seat>>,
     writers: Mutex<BTreeMap<Handle, Arc<Notify>>>,
     memory: Mutex<Memory>,
+    /// What the publisher signed about the end of the stream.
+    ended: Mutex<Option<Message>>,
     chain: Mutex<Vec<Fingerprint>>,
     room: Mutex<Room>,
     yielded_ms: Mutex<Option<u64>>,
@@ -227,6 +229,7 @@ impl Hub {
             children: Mutex::default(),
             writers: Mutex::default(),
             memory: Mutex::default(),
+            ended: Mutex::default(),
             chain: Mutex::default(),
             room: Mutex::new(room),
             yielded_ms: Mutex::default(),
@@ -247,6 +250,10 @@ impl Hub {
 
     /// Sets the peers from the publisher down to and including this node.
     pub fn set_chain(&self, chain: Vec<Fingerprint>) {
+        if !chain.is_empty() {
+            // A publisher that came back goes on.
+            lock(&self.0.ended).take();
+        }
         let replaced = std::mem::replace(&mut *lock(&self.0.chain), chain.clone());
         if replaced != chain {
             self.broadcast(&Message::Rerouted { stream: self.0.stream, chain });
@@ -433,9 +440,15 @@ impl Hub {
                 let waiting = lock(&self.0.memory).keep_tree((*epoch, self.epoch()), message.clone());
                 waiting.into_iter().for_each(|child| self.send_to(child, message));
             }
-            Message::Ended { .. } => self.broadcast(message),
+            // Children hear of it when they have all media, and those who come later at once.
+            Message::Ended { .. } => *lock(&self.0.ended) = Some(message.clone()),
             _ => tracing::debug!("the parent sent what only children send"),
         }
+    }
+
+    /// The publisher's word that the stream is over, if it is.
+    fn ended(&self) -> Option<Message> {
+        lock(&self.0.ended).clone()
     }
 
     /// Of the media that is carried; 0 before there was any.
@@ -466,8 +479,10 @@ impl Hub {
     /// Waits until every child has what was forwarded, tells them why nothing more comes, and ends their links.
     pub async fn finish(&self, ending: Ending, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.drained()).await;
-        if ending == Ending::StreamOver {
-            self.carry(&Message::Ended { stream: self.0.stream });
+        if ending == Ending::StreamOver
+            && let Some(ended) = self.ended()
+        {
+            self.broadcast(&ended);
         }
         let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
         let mut endings = tokio::task::JoinSet::new();

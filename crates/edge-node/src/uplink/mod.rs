@@ -1,5 +1,6 @@
 //! The way up: keeps parents as the mesh core decides, and hands on what comes from them, each thing once.
 
+mod ended;
 mod link;
 pub(crate) mod recent;
 mod words;
@@ -24,6 +25,7 @@ use crate::neighbours::{Heard, MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
+use ended::Told;
 use link::{Failure, Link, MAX_ORDERS, News, Order, Report};
 use recent::{Contents, Recent};
 
@@ -42,10 +44,6 @@ const MEASURE_EVERY: Duration = Duration::from_millis(500);
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// Such measurements at a time.
 const MAX_PROBES: usize = 4;
-/// How long other parents may take to confirm that the stream is over.
-const ENDING_GRACE: Duration = Duration::from_millis(500);
-/// A parent that delivered within this time goes on delivering.
-const DELIVERING_MS: u64 = 400;
 /// How long links may take to end politely.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -242,7 +240,9 @@ struct Driver<'a> {
     flowed: Instant,
     epoch: Epoch,
     patience: Instant,
-    over_at: Option<Instant>,
+    /// Highest epoch of which a chunk opened here.
+    opened: Epoch,
+    told: Option<Told>,
     over: bool,
     last_error: Option<Error>,
     /// When the next round trip to a possible parent may be measured.
@@ -295,7 +295,8 @@ impl<'a> Driver<'a> {
             flowed: Instant::now(),
             epoch: Epoch(0),
             patience: Instant::now() + FIRST_PATIENCE,
-            over_at: None,
+            opened: Epoch(0),
+            told: None,
             over: false,
             last_error: None,
             probe_at: Instant::now(),
@@ -460,7 +461,7 @@ impl<'a> Driver<'a> {
             News::Unopened => self.handler.refused(),
             News::Control(message) => self.control(now_ms, peer, message),
             News::Lost(error) => {
-                let ended = line.ended;
+                let ended = line.ended && self.told.as_ref().is_some_and(|told| told.settled);
                 self.lines.remove(&peer);
                 self.last_error = Some(error);
                 self.orphaned(ended);
@@ -475,6 +476,9 @@ impl<'a> Driver<'a> {
     fn media(&mut self, now_ms: u64, peer: Fingerprint, chunk: InnerSealed, hint: Hint) {
         let header = &chunk.header;
         let epoch = header.epoch;
+        if let Some(line) = self.lines.get_mut(&peer) {
+            line.epoch = line.epoch.max(epoch);
+        }
         let arrival = Arrival {
             key: Key { epoch: header.epoch.0, seq: header.seq.0 },
             layer: header.layer,
@@ -501,6 +505,7 @@ impl<'a> Driver<'a> {
         match self.handler.media(chunk, hint) {
             Taken::Good { age_ms } => {
                 self.mesh.opened(now_ms, peer, &Arrival { age_ms, ..arrival });
+                self.opened = self.opened.max(epoch);
                 self.turn(epoch);
             }
             // Its mark expires, so that a copy from another parent has its chance.
@@ -511,10 +516,7 @@ impl<'a> Driver<'a> {
     }
 
     /// A node that opens nothing takes the parents' word for the epoch: that of two, if there are two.
-    fn reached(&mut self, peer: Fingerprint, epoch: Epoch) {
-        if let Some(line) = self.lines.get_mut(&peer) {
-            line.epoch = line.epoch.max(epoch);
-        }
+    fn reached(&mut self) {
         let mut reached: Vec<Epoch> = self.lines.values().map(|line| line.epoch).filter(|it| *it > Epoch(0)).collect();
         reached.sort_unstable_by(|a, b| b.cmp(a));
         if let Some(epoch) = reached.get(1).or(reached.first()).copied() {
@@ -543,7 +545,7 @@ impl<'a> Driver<'a> {
             (Verdict::Open, _) => {
                 self.handler.media(chunk, hint);
                 self.mesh.opened(now_ms, peer, &arrival);
-                self.reached(peer, Epoch(arrival.key.epoch));
+                self.reached();
             }
             (Verdict::Duplicate, recent::Known::Other { first, passed: false }) => {
                 self.mesh.disagreed(now_ms, first, peer);
@@ -555,13 +557,7 @@ impl<'a> Driver<'a> {
 
     fn control(&mut self, now_ms: u64, peer: Fingerprint, message: Message) {
         match message {
-            Message::Ended { .. } => {
-                if let Some(line) = self.lines.get_mut(&peer) {
-                    line.ended = true;
-                }
-                self.over_at = self.over_at.or(Some(Instant::now() + ENDING_GRACE));
-                self.orphaned(true);
-            }
+            Message::Ended { notice, .. } => self.ended(now_ms, peer, notice),
             Message::Rerouted { chain, .. } => {
                 if let Some(line) = self.lines.get_mut(&peer) {
                     line.chain.clone_from(&chain);
@@ -590,7 +586,7 @@ impl<'a> Driver<'a> {
     fn orphaned(&mut self, ended: bool) {
         let mut linked = self.lines.values().filter(|line| line.session.is_some()).peekable();
         if linked.peek().is_some() {
-            self.over |= linked.all(|line| line.ended);
+            self.over |= linked.all(|line| line.ended) && self.told.as_ref().is_some_and(|told| told.settled);
             return;
         }
         if ended {
@@ -635,37 +631,22 @@ impl<'a> Driver<'a> {
         }
         let table = self.rates.policies().into_iter().map(|(policy, kbps)| LayerRate { policy, kbps });
         self.mesh.set_layer_kbps(table.collect());
-        let Some(over_at) = self.over_at else { return };
-        if Instant::now() < over_at {
-            return;
-        }
-        self.over_at = None;
-        let goes_on = |line: &&Line| !line.ended && now_ms.saturating_sub(line.delivered_ms) < DELIVERING_MS;
-        match self.lines.values().find(goes_on).is_some() {
-            // One parent says that the stream is over while another goes on with it.
-            true => {
-                let wrong: Vec<Fingerprint> =
-                    self.lines.iter().filter(|(_, line)| line.ended).map(|(peer, _)| *peer).collect();
-                wrong.into_iter().for_each(|peer| {
-                    self.order(peer, Order::Finish);
-                    self.lines.remove(&peer);
-                    self.mesh.lost(now_ms, peer);
-                });
-            }
-            false => self.over = true,
-        }
+        self.wind_up(now_ms);
     }
 
     fn outcome(&mut self) -> Option<Result<(), Error>> {
         if self.over {
-            self.handler.control(Message::Ended { stream: self.up.stream });
+            if let Some(told) = self.told.take() {
+                let (stream, notice) = (self.up.stream, told.notice);
+                self.handler.control(Message::Ended { stream, notice });
+            }
             return Some(Ok(()));
         }
         if self.dry && self.flowed.elapsed() >= PATIENCE {
             return Some(Err(Error::Dry));
         }
         let dialing = self.lines.values().any(|line| line.session.is_some());
-        if dialing || self.connected || Instant::now() < self.patience {
+        if self.told.is_some() || dialing || self.connected || Instant::now() < self.patience {
             return None;
         }
         Some(Err(self.last_error.take().unwrap_or(Error::NoAnswer)))

@@ -95,6 +95,6 @@ mod tests {
         assert!(recent.is_new(0, &commit));
         assert!(!recent.is_new(100, &commit));
         assert!(recent.is_new(REMEMBERED_MS, &commit));
-        assert!(recent.is_new(REMEMBERED_MS, &Message::Ended { stream: StreamId([1; 32]) }));
+        assert!(recent.is_new(REMEMBERED_MS, &Message::Ended { stream: StreamId([1; 32]), notice: Bytes::new() }));
     }
 }

@@ -455,7 +455,7 @@ impl Handler for Screen {
     }
 
     fn control(&mut self, message: Message) {
-        if let (Some(hub), false) = (&self.hub, matches!(message, Message::Ended { .. })) {
+        if let Some(hub) = &self.hub {
             hub.carry(&message);
         }
         // A commit that is lost here is missed, noticed and asked for again.

@@ -155,7 +155,11 @@ impl Handler for PartScreen {
         self.0.refused();
     }
 
-    fn control(&mut self, _message: Message) {}
+    fn control(&mut self, message: Message) {
+        if let (Some(hub), Message::Ended { .. }) = (&self.0.hub, &message) {
+            hub.carry(&message);
+        }
+    }
 
     fn accused(&mut self, parent: Fingerprint, misdeed: &str) {
         self.0.accused(parent, misdeed);
