@@ -203,6 +203,10 @@ impl Uplink {
             driver.ask(message);
         }
         driver.finish(&mut news).await;
+        if outcome.is_err() {
+            let last = driver.up.gauge.stats();
+            driver.up.gauge.set(UplinkStats { parent: None, standby: None, depth: 0, rtt_ms: 0.0, ..last });
+        }
         outcome
     }
 }
@@ -448,7 +452,9 @@ impl<'a> Driver<'a> {
                 if let Some(rtt) = rtt {
                     self.mesh.measured(now_ms, peer, whole_ms(rtt));
                 }
-                if refusal.is_some() && !self.connected {
+                // Who has no room may have some soon; a stream that nobody knows is not worth the wait.
+                let hopeful = refusal.is_some_and(|refusal| refusal != Refusal::UnknownStream);
+                if hopeful && !self.connected {
                     self.patience = self.patience.max(Instant::now() + FIRST_PATIENCE);
                 }
                 self.last_error = Some(error);

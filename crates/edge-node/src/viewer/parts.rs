@@ -124,6 +124,7 @@ impl Part {
         loop {
             let uplink = self.lanes.uplink(self.path, self.gauge.clone());
             let outcome = uplink.run(&mut self.screen, &mut outgoing, stop.clone()).await;
+            self.screen.wayless();
             match &outcome {
                 Ok(()) => tracing::debug!(path = ?self.path.as_bytes(), "a description ended"),
                 Err(error) => tracing::info!(%error, path = ?self.path.as_bytes(), "nobody brings a description"),
