@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::id::{Epoch, Fingerprint, StreamId};
+use crate::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use crate::layer::{Layer, Policy};
 use crate::{Error, Reader, Writer};
 
@@ -166,6 +166,22 @@ pub enum Message {
         /// As in [`Message::Subscribed`]; empty while the parent has no way.
         chain: Vec<Fingerprint>,
     },
+    /// Child to parent: what you sent as this chunk is not the publisher's. A relay looks where it had it from.
+    Doubt {
+        /// Stream concerned.
+        stream: StreamId,
+        /// The chunk.
+        chunk: ChunkId,
+    },
+}
+
+/// Names one chunk of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChunkId {
+    /// Epoch of its key.
+    pub epoch: Epoch,
+    /// Its counter within the epoch.
+    pub seq: ChunkSeq,
 }
 
 /// What a child does with a stream.
@@ -253,7 +269,8 @@ impl Message {
             | Self::OffersHeld { stream, .. }
             | Self::OffersWanted { stream, .. }
             | Self::Offer { stream, .. }
-            | Self::Rerouted { stream, .. } => *stream,
+            | Self::Rerouted { stream, .. }
+            | Self::Doubt { stream, .. } => *stream,
         }
     }
 
@@ -303,6 +320,9 @@ impl Message {
             Self::CommitsWanted { from: epoch, .. } | Self::TreeWanted { epoch, .. } => {
                 out.u64(epoch.0);
             }
+            Self::Doubt { chunk, .. } => {
+                out.u64(chunk.epoch.0).u64(chunk.seq.0);
+            }
             Self::Ended { notice, .. } => {
                 out.bytes16(notice);
             }
@@ -350,6 +370,10 @@ impl Message {
                 Self::Offer { stream, bundle, advert }
             }
             17 => Self::Rerouted { stream, chain: read_chain(reader)? },
+            18 => {
+                let (epoch, seq) = (read_epoch(reader)?, ChunkSeq(reader.u64("seq")?));
+                Self::Doubt { stream, chunk: ChunkId { epoch, seq } }
+            }
             got => return Err(Error::Unknown { field: "kind", got: u64::from(got) }),
         })
     }
@@ -373,6 +397,7 @@ impl Message {
             Self::OffersWanted { .. } => 15,
             Self::Offer { .. } => 16,
             Self::Rerouted { .. } => 17,
+            Self::Doubt { .. } => 18,
         }
     }
 }

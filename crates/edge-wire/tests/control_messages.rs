@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 use edge_wire::control::{
-    BundleWish, MAX_CHAIN, MAX_NOTICE, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal, Role,
+    BundleWish, ChunkId, MAX_CHAIN, MAX_NOTICE, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal, Role,
 };
-use edge_wire::id::{Epoch, Fingerprint, StreamId};
+use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::{Error, Reader};
 use proptest::prelude::*;
@@ -32,6 +32,7 @@ fn samples() -> Vec<Message> {
         Message::OffersWanted { stream, wanted: vec![OfferWish { peer, bundle: BundleWish::Needed }] },
         Message::Offer { stream, bundle: Bytes::from_static(b"bundle"), advert: Bytes::from_static(b"{}") },
         Message::Rerouted { stream, chain: vec![peer, peer] },
+        Message::Doubt { stream, chunk: ChunkId { epoch: Epoch(4), seq: ChunkSeq(u64::MAX) } },
     ]
 }
 
@@ -97,7 +98,7 @@ proptest! {
 
     #[test]
     fn bit_flips_never_panic_and_what_parses_is_canonical(
-        pick in 0_usize..17, flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 0..4),
+        pick in 0_usize..18, flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 0..4),
     ) {
         let mut bytes = samples()[pick].to_bytes();
         for (at, bit) in flips {

@@ -68,6 +68,14 @@ pub(super) struct Dispute {
     pub(super) last_ms: u64,
 }
 
+/// What is known of a copy beside its number.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    Unknown,
+    /// Its parent sent other bytes before.
+    Other,
+}
+
 /// When what may happen again, in ms.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -92,6 +100,8 @@ pub(super) struct Timers {
     pub(super) voluntary_ms: [Option<u64>; VOLUNTARY_MAX],
     /// Since when there have been more standbys than needed.
     pub(super) surplus_ms: Option<u64>,
+    /// Not before then is a parent left on weak evidence.
+    pub(super) mixture_ms: u64,
     pub(super) is_stranded: bool,
     pub(super) had_primary: bool,
 }
@@ -120,6 +130,7 @@ impl Mesh {
             settling_ms: now_ms,
             voluntary_ms: [None; VOLUNTARY_MAX],
             surplus_ms: None,
+            mixture_ms: now_ms,
             is_stranded: false,
             had_primary: false,
         };
@@ -253,6 +264,15 @@ impl Mesh {
 
     /// Decides what becomes of a chunk whose outer seal opened.
     pub fn arrived(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival) -> Verdict {
+        self.place(now_ms, peer, arrival, Content::Unknown)
+    }
+
+    /// The same for a chunk of which the caller knows that the parent sent another one under this number.
+    pub fn varied(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival) -> Verdict {
+        self.place(now_ms, peer, arrival, Content::Other)
+    }
+
+    fn place(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival, content: Content) -> Verdict {
         self.step(now_ms);
         let now_ms = self.now_ms;
         let place = self.link(&peer).filter(|link| link.granted_ms().is_some()).map(|link| link.place);
@@ -270,11 +290,18 @@ impl Mesh {
                 self.compare(&peer, arrival, lag_ms, first_by);
                 self.hear(&peer, arrival);
                 self.counters.duplicates += 1;
+                if let (Content::Other, Some(link)) = (content, self.link_mut(&peer)) {
+                    // Its first one did not open, and another parent's was quicker than its second.
+                    link.absolve(arrival.key);
+                }
                 Verdict::Duplicate
             }
             Seen::Repeat => {
                 self.counters.duplicates += 1;
-                self.link_mut(&peer).into_iter().for_each(|link| link.conduct.repeated());
+                self.link_mut(&peer).into_iter().for_each(|link| match content {
+                    Content::Unknown => link.conduct.repeated(),
+                    Content::Other => link.conduct.mixed(),
+                });
                 Verdict::Duplicate
             }
             Seen::Late => {
@@ -292,7 +319,10 @@ impl Mesh {
             return;
         };
         self.hear(&peer, arrival);
-        self.link_mut(&peer).into_iter().for_each(|link| link.conduct.opened());
+        self.link_mut(&peer).into_iter().for_each(|link| {
+            link.absolve(arrival.key);
+            link.conduct.opened();
+        });
         let proven = self.proven().unwrap_or(arrival.key);
         if self.window.open(self.now_ms, place, arrival, proven) {
             self.counters.opened += 1;
@@ -307,9 +337,19 @@ impl Mesh {
         self.step(now_ms);
         self.window.release(key);
         self.counters.forgeries += 1;
+        let now_ms = self.now_ms;
         if let Some(link) = self.link_mut(&peer) {
-            link.conduct.forged();
-            self.next_ms = self.now_ms;
+            link.suspect(now_ms, key);
+            self.next_ms = now_ms;
+        }
+    }
+
+    /// A child of a peer that cannot tell found forged what only this parent can have sent. Children may lie, so it is
+    /// weak evidence.
+    pub fn doubted(&mut self, now_ms: u64, peer: Fingerprint) {
+        self.step(now_ms);
+        if self.config.opens == Opens::OuterOnly {
+            self.link_mut(&peer).into_iter().for_each(|link| link.conduct.mixed());
         }
     }
 
@@ -319,7 +359,8 @@ impl Mesh {
         self.step(now_ms);
         if self.link(&peer).is_some() {
             self.counters.forgeries += 1;
-            self.punish(peer, Charge { misdeed: Misdeed::Forgery, count: 1, first_ms: self.now_ms });
+            let charge = Charge { misdeed: Misdeed::Forgery, count: 1, first_ms: self.now_ms };
+            self.punish_for(peer, charge, super::table::BAN_MS);
         }
     }
 

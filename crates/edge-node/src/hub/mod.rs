@@ -15,7 +15,7 @@ use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
 use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Recovery, Refusal, Role};
+use edge_wire::control::{ChunkId, Message, Recovery, Refusal, Role};
 use edge_wire::id::{Epoch, Fingerprint, KeyId, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -65,6 +65,8 @@ pub enum Upward {
     Commits(Epoch),
     /// The ratchet tree of an epoch.
     Tree(Epoch),
+    /// A chunk was forged.
+    Doubt(ChunkId),
 }
 
 impl Upward {
@@ -75,6 +77,7 @@ impl Upward {
             Self::Recover(need) => Message::Recover { stream, need },
             Self::Commits(from) => Message::CommitsWanted { stream, from },
             Self::Tree(epoch) => Message::TreeWanted { stream, epoch },
+            Self::Doubt(chunk) => Message::Doubt { stream, chunk },
         }
     }
 }

@@ -13,21 +13,22 @@ use edge_alm::mesh::{Action, Arrival, Config, Key, LayerRate, Media, Mesh, Offer
 use edge_alm::path::SubStreamPath;
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Refusal, Role};
-use edge_wire::id::{Epoch, Fingerprint, StreamId};
+use edge_wire::control::{ChunkId, Message, Refusal, Role};
+use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::event::UplinkStats;
+use crate::hub::Allowance;
 use crate::neighbours::{Heard, MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
 use ended::Told;
 use link::{Failure, Link, MAX_ORDERS, News, Order, Report};
-use recent::{Contents, Recent};
+use recent::{Contents, Known, Recent};
 
 /// Messages to the parent that may wait.
 pub const MAX_OUTGOING: usize = 64;
@@ -38,6 +39,9 @@ const MAX_REPORTS: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a node that nobody ever answered: a wrong ticket should be told soon.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// Forged chunks that parents are told of at once, and every second after that.
+const COMPLAINTS_BURST: f64 = 16.0;
+const COMPLAINTS_PER_SECOND: f64 = 8.0;
 /// Time between two looks at the round-trip times.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 /// Time between two round trips to possible parents that are measured, each with a link of its own.
@@ -234,6 +238,7 @@ struct Driver<'a> {
     rates: Rates,
     recent: Recent,
     contents: Contents,
+    complaints: Allowance,
     /// The parent last told to the handler, and its way.
     followed: Option<(Fingerprint, Vec<Fingerprint>)>,
     why: &'static str,
@@ -292,6 +297,7 @@ impl<'a> Driver<'a> {
             rates: Rates::default(),
             recent: Recent::default(),
             contents: Contents::default(),
+            complaints: Allowance::new(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND),
             followed: None,
             why: "",
             connected: false,
@@ -414,6 +420,9 @@ impl<'a> Driver<'a> {
 
     /// Passes a request on to the parent, or to any other parent while there is none.
     fn ask(&mut self, message: Message) {
+        if let Message::Doubt { chunk, .. } = message {
+            return self.doubted(message, chunk);
+        }
         let primary = self.mesh.state().primary;
         let linked = |line: &&Line| line.session.is_some() && !line.ended;
         let line = primary.and_then(|primary| self.lines.get(&primary)).filter(linked);
@@ -492,7 +501,11 @@ impl<'a> Driver<'a> {
             bytes: u32::try_from(chunk.ciphertext.len()).unwrap_or(u32::MAX),
             age_ms: None,
         };
-        let verdict = self.mesh.arrived(now_ms, peer, &arrival);
+        let compared = self.contents.compare((arrival.key.epoch, arrival.key.seq), peer, &chunk);
+        let verdict = match compared.varies {
+            true => self.mesh.varied(now_ms, peer, &arrival),
+            false => self.mesh.arrived(now_ms, peer, &arrival),
+        };
         if verdict == Verdict::Open {
             self.rates.count(arrival.layer, chunk.ciphertext.len(), now_ms);
             self.flowed = Instant::now();
@@ -503,7 +516,7 @@ impl<'a> Driver<'a> {
             }
         }
         if self.up.opens == Opens::OuterOnly {
-            return self.carry(peer, (arrival, verdict), chunk, hint);
+            return self.carry(peer, (arrival, verdict, compared.known), chunk, hint);
         }
         if verdict != Verdict::Open {
             return;
@@ -517,7 +530,10 @@ impl<'a> Driver<'a> {
             // Its mark expires, so that a copy from another parent has its chance.
             Taken::Held => {}
             Taken::Useless => self.mesh.released(now_ms, arrival.key),
-            Taken::Forged => self.mesh.failed(now_ms, peer, arrival.key),
+            Taken::Forged => {
+                self.mesh.failed(now_ms, peer, arrival.key);
+                self.complain(peer, arrival.key);
+            }
         }
     }
 
@@ -542,22 +558,48 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// A node that cannot open the inner seal passes on both of two chunks that claim to be the same: a member below
-    /// can tell which one is good.
-    fn carry(&mut self, peer: Fingerprint, (arrival, verdict): (Arrival, Verdict), chunk: InnerSealed, hint: Hint) {
+    /// A node that cannot open the inner seal passes on two chunks that claim to be the same, and no more: a member
+    /// below can tell which one is good. The second is another parent's, if there is another parent.
+    fn carry(
+        &mut self,
+        peer: Fingerprint,
+        (arrival, verdict, known): (Arrival, Verdict, Known),
+        chunk: InnerSealed,
+        hint: Hint,
+    ) {
         let now_ms = clock::now_ms();
-        let known = self.contents.compare((arrival.key.epoch, arrival.key.seq), peer, &chunk);
+        let sole = self.lines.values().filter(|line| line.session.is_some()).count() <= 1;
         match (verdict, known) {
             (Verdict::Open, _) => {
                 self.handler.media(chunk, hint);
                 self.mesh.opened(now_ms, peer, &arrival);
                 self.reached();
             }
-            (Verdict::Duplicate, recent::Known::Other { first, passed: false }) => {
+            (Verdict::Duplicate, Known::Other { first }) if first != peer || sole => {
                 self.mesh.disagreed(now_ms, first, peer);
-                self.handler.media(chunk, hint);
+                if self.contents.pass((arrival.key.epoch, arrival.key.seq)) {
+                    self.handler.media(chunk, hint);
+                }
             }
             _ => {}
+        }
+    }
+
+    /// Tells a parent that a chunk of its was forged: if it cannot tell by itself, it may look where it had it from.
+    fn complain(&mut self, parent: Fingerprint, key: Key) {
+        if self.complaints.take() {
+            let chunk = ChunkId { epoch: Epoch(key.epoch), seq: ChunkSeq(key.seq) };
+            self.order(parent, Order::Message(Message::Doubt { stream: self.up.stream, chunk }));
+        }
+    }
+
+    /// A child says that a chunk was forged. A member has seen for itself what it passed on.
+    fn doubted(&mut self, message: Message, chunk: ChunkId) {
+        if self.up.opens == Opens::OuterOnly
+            && let Some(supplier) = self.contents.supplier((chunk.epoch.0, chunk.seq.0))
+        {
+            self.mesh.doubted(clock::now_ms(), supplier);
+            self.order(supplier, Order::Message(message));
         }
     }
 
