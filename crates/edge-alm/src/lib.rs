@@ -15,6 +15,7 @@
 pub mod admission;
 pub mod advert;
 mod bucket;
+pub mod ending;
 pub mod estimate;
 pub mod fanout;
 pub mod gossip;

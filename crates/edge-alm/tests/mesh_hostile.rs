@@ -46,6 +46,18 @@ fn garbage_ahead_of_time_silences_nothing() {
 }
 
 #[test]
+fn one_statement_in_the_publishers_name_that_it_did_not_sign_is_enough() {
+    let mut lab = against(Conduct::Honest);
+    lab.mesh.forged(lab.now_ms, fp(1));
+    lab.mesh.forged(lab.now_ms, fp(77));
+    lab.run(1_000);
+    found(&lab, Misdeed::Forgery, 4_000);
+    assert!(is_banned(&lab));
+    assert_eq!(lab.mesh.state().counters.forgeries, 1, "a stranger is nobody");
+    assert!(lab.longest_gap_ms(3_800) <= 400, "{}", lab.longest_gap_ms(3_800));
+}
+
+#[test]
 fn garbage_from_the_first_moment_on() {
     let mut lab = Lab::new(config(11)).with(&[1], 5, Conduct::Garbage).with(&[2], 20, Conduct::Honest);
     lab.run(4_000);
@@ -68,6 +80,47 @@ fn one_honest_parent_out_of_three_is_enough() {
     lab.pictures.clear();
     lab.run(10_000);
     assert!(lab.longest_gap_ms(12_200) <= 200);
+}
+
+#[test]
+fn a_relay_that_is_misled_by_one_of_its_parents_is_left_in_time_and_not_banned() {
+    for conduct in [Conduct::Mixed, Conduct::MixedAfter] {
+        let mut lab = against(conduct);
+        lab.run(3_000);
+        found(&lab, Misdeed::Equivocation, 4_000);
+        assert!(!is_banned(&lab) && lab.accusations().len() == 1, "{conduct:?}: {:?}", lab.accusations());
+        assert!(lab.longest_gap_ms(3_800) <= 300, "{}", lab.longest_gap_ms(3_800));
+        assert_eq!(lab.opened_twice, 0);
+    }
+}
+
+#[test]
+fn a_relay_that_finds_out_soon_who_misleads_it_keeps_its_children() {
+    for conduct in [Conduct::Mixed, Conduct::MixedAfter] {
+        let mut lab = against(conduct);
+        lab.run(1_200);
+        lab.parent(1).conduct = Conduct::Honest;
+        lab.run(10_000);
+        assert!(lab.accusations().is_empty(), "{conduct:?}: {:?}", lab.accusations());
+        assert_eq!(lab.primary(), Some(fp(1)));
+    }
+}
+
+#[test]
+fn a_misled_relay_stays_when_there_is_no_other() {
+    let mut lab = Lab::new(config(11)).with(&[1], 5, Conduct::Mixed);
+    lab.run(6_000);
+    assert_eq!((lab.primary(), lab.accusations().len()), (Some(fp(1)), 0));
+    assert!(lab.longest_gap_ms(500) <= 200);
+}
+
+#[test]
+fn a_forger_with_others_above_it_is_banned_for_a_shorter_time_first() {
+    let mut lab = Lab::new(config(11)).with(&[9, 1], 5, Conduct::Garbage).with(&[2], 40, Conduct::Honest);
+    lab.run(3_000);
+    assert!(lab.accused(1, Misdeed::Forgery).is_some());
+    let ban = lab.mesh.state().bans[0];
+    assert!((55_000..=60_000).contains(&(ban.until_ms - lab.now_ms)), "{ban:?}");
 }
 
 #[test]
@@ -182,6 +235,42 @@ fn a_relay_finds_the_one_that_disagrees_with_two_others() {
     assert!(lab.accused(1, Misdeed::Forgery).is_some());
     assert_ne!(lab.primary(), Some(primary));
     assert_eq!(lab.mesh.state().bans[0].peer, primary);
+}
+
+#[test]
+fn a_relay_believes_the_publisher_against_anybody() {
+    let mut lab = Lab::new(relay()).with(&[1], 5, Conduct::Honest).with(&[], 20, Conduct::Honest);
+    lab.run(4_000);
+    for _ in 0..4 {
+        lab.mesh.disagreed(lab.now_ms, fp(1), fp(mesh_lab::SOURCE));
+        lab.run(SOUND_MS);
+    }
+    lab.run(500);
+    assert!(lab.accused(1, Misdeed::Equivocation).is_some() && lab.mesh.state().bans.is_empty());
+    assert_eq!(lab.primary(), Some(fp(mesh_lab::SOURCE)));
+}
+
+#[test]
+fn a_relay_whose_children_complain_tries_another_parent_and_not_too_often() {
+    let mut lab = Lab::new(relay()).with(&[1], 5, Conduct::Honest).with(&[2], 20, Conduct::Honest);
+    lab.run(4_000);
+    let complain = |lab: &mut Lab| {
+        for _ in 0..20 {
+            let primary = lab.primary().unwrap();
+            lab.mesh.doubted(lab.now_ms, primary);
+            lab.run(100);
+        }
+    };
+    complain(&mut lab);
+    assert_eq!(lab.primary(), Some(fp(2)));
+    assert!(lab.accused(1, Misdeed::Equivocation).is_some() && lab.mesh.state().bans.is_empty());
+    let switches = lab.switches().len();
+    complain(&mut lab);
+    assert_eq!(lab.switches().len(), switches, "children may lie");
+    let mut member = Lab::new(config(1)).with(&[1], 5, Conduct::Honest).with(&[2], 20, Conduct::Honest);
+    member.run(4_000);
+    complain(&mut member);
+    assert!(member.accusations().is_empty(), "a member sees for itself");
 }
 
 #[test]

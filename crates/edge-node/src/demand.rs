@@ -160,6 +160,7 @@ impl Demand {
         };
         if let Err(error) = &outcome {
             tracing::info!(%error, path = ?path.as_bytes(), "a sub-stream is not carried any more");
+            self.board.deny(hub.stream());
         }
         // Who asks from now on finds a new lane.
         self.board.remove(&hub);

@@ -208,9 +208,7 @@ impl Handler for Carrier {
     }
 
     fn control(&mut self, message: Message) {
-        if !matches!(message, Message::Ended { .. }) {
-            self.hub.carry(&message);
-        }
+        self.hub.carry(&message);
     }
 
     fn accused(&mut self, parent: Fingerprint, misdeed: &str) {

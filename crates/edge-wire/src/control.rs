@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::id::{Epoch, Fingerprint, StreamId};
+use crate::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use crate::layer::{Layer, Policy};
 use crate::{Error, Reader, Writer};
 
@@ -20,6 +20,8 @@ pub const MAX_OFFERS: usize = 64;
 pub const MAX_BUNDLE: usize = 4096;
 /// Longest signed advertisement in an offer, in bytes.
 pub const MAX_ADVERT: usize = 16 << 10;
+/// Longest notice that a stream is over, in bytes.
+pub const MAX_NOTICE: usize = 8 << 10;
 
 const MAX_BODY: usize = MAX_LEN - 128;
 
@@ -127,10 +129,12 @@ pub enum Message {
         /// Opaque to relays.
         body: Bytes,
     },
-    /// Toward every peer below: the stream is over.
+    /// Toward every peer below: the stream is over. Relays check it and keep it for whoever subscribes later.
     Ended {
         /// Stream concerned.
         stream: StreamId,
+        /// The publisher's signed statement, at most [`MAX_NOTICE`] bytes; it is passed on unchanged.
+        notice: Bytes,
     },
     /// Between neighbours: I hold these capacity advertisements.
     OffersHeld {
@@ -162,6 +166,22 @@ pub enum Message {
         /// As in [`Message::Subscribed`]; empty while the parent has no way.
         chain: Vec<Fingerprint>,
     },
+    /// Child to parent: what you sent as this chunk is not the publisher's. A relay looks where it had it from.
+    Doubt {
+        /// Stream concerned.
+        stream: StreamId,
+        /// The chunk.
+        chunk: ChunkId,
+    },
+}
+
+/// Names one chunk of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChunkId {
+    /// Epoch of its key.
+    pub epoch: Epoch,
+    /// Its counter within the epoch.
+    pub seq: ChunkSeq,
 }
 
 /// What a child does with a stream.
@@ -245,11 +265,12 @@ impl Message {
             | Self::CommitsWanted { stream, .. }
             | Self::TreeWanted { stream, .. }
             | Self::Tree { stream, .. }
-            | Self::Ended { stream }
+            | Self::Ended { stream, .. }
             | Self::OffersHeld { stream, .. }
             | Self::OffersWanted { stream, .. }
             | Self::Offer { stream, .. }
-            | Self::Rerouted { stream, .. } => *stream,
+            | Self::Rerouted { stream, .. }
+            | Self::Doubt { stream, .. } => *stream,
         }
     }
 
@@ -299,7 +320,13 @@ impl Message {
             Self::CommitsWanted { from: epoch, .. } | Self::TreeWanted { epoch, .. } => {
                 out.u64(epoch.0);
             }
-            Self::Unsubscribe { .. } | Self::Ended { .. } => {}
+            Self::Doubt { chunk, .. } => {
+                out.u64(chunk.epoch.0).u64(chunk.seq.0);
+            }
+            Self::Ended { notice, .. } => {
+                out.bytes16(notice);
+            }
+            Self::Unsubscribe { .. } => {}
         }
         out.finish()
     }
@@ -334,7 +361,7 @@ impl Message {
             10 => Self::CommitsWanted { stream, from: read_epoch(reader)? },
             11 => Self::TreeWanted { stream, epoch: read_epoch(reader)? },
             12 => Self::Tree { stream, epoch: read_epoch(reader)?, body: read_body(reader)? },
-            13 => Self::Ended { stream },
+            13 => Self::Ended { stream, notice: Bytes::copy_from_slice(reader.bytes16("notice", MAX_NOTICE)?) },
             14 => Self::OffersHeld { stream, offers: read_list(reader, read_offer_id)? },
             15 => Self::OffersWanted { stream, wanted: read_list(reader, read_offer_wish)? },
             16 => {
@@ -343,6 +370,10 @@ impl Message {
                 Self::Offer { stream, bundle, advert }
             }
             17 => Self::Rerouted { stream, chain: read_chain(reader)? },
+            18 => {
+                let (epoch, seq) = (read_epoch(reader)?, ChunkSeq(reader.u64("seq")?));
+                Self::Doubt { stream, chunk: ChunkId { epoch, seq } }
+            }
             got => return Err(Error::Unknown { field: "kind", got: u64::from(got) }),
         })
     }
@@ -366,6 +397,7 @@ impl Message {
             Self::OffersWanted { .. } => 15,
             Self::Offer { .. } => 16,
             Self::Rerouted { .. } => 17,
+            Self::Doubt { .. } => 18,
         }
     }
 }

@@ -51,3 +51,5 @@ pub const GROUP_SNAPSHOT: &[u8] = b"edge/group-snapshot/v1";
 pub const SUB_STREAM: &[u8] = b"alm-substream/v1";
 /// Signature label of what our peers add to a capacity advertisement.
 pub const CAPACITY_EXTENSION: &[u8] = b"edge/capacity/v1";
+/// Signature label of a publisher's statement that a stream is over.
+pub const STREAM_ENDED: &[u8] = b"edge/stream-ended/v1";

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use bytes::Bytes;
-use edge_wire::control::{BundleWish, MAX_CHAIN, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal, Role};
-use edge_wire::id::{Epoch, Fingerprint, StreamId};
+use edge_wire::control::{
+    BundleWish, ChunkId, MAX_CHAIN, MAX_NOTICE, MAX_OFFERS, Message, OfferId, OfferWish, Recovery, Refusal, Role,
+};
+use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::{Error, Reader};
 use proptest::prelude::*;
@@ -25,11 +27,12 @@ fn samples() -> Vec<Message> {
         Message::CommitsWanted { stream, from: Epoch(u64::MAX) },
         Message::TreeWanted { stream, epoch: Epoch(4) },
         Message::Tree { stream, epoch: Epoch(4), body },
-        Message::Ended { stream },
+        Message::Ended { stream, notice: Bytes::from_static(&[5; MAX_NOTICE]) },
         Message::OffersHeld { stream, offers: vec![OfferId { peer, measured_at_unix_ms: 1_760_000_000_000 }] },
         Message::OffersWanted { stream, wanted: vec![OfferWish { peer, bundle: BundleWish::Needed }] },
         Message::Offer { stream, bundle: Bytes::from_static(b"bundle"), advert: Bytes::from_static(b"{}") },
         Message::Rerouted { stream, chain: vec![peer, peer] },
+        Message::Doubt { stream, chunk: ChunkId { epoch: Epoch(4), seq: ChunkSeq(u64::MAX) } },
     ]
 }
 
@@ -71,6 +74,14 @@ fn more_offers_than_the_bound_are_refused_before_they_are_read() {
 }
 
 #[test]
+fn a_notice_longer_than_the_bound_is_refused_before_it_is_read() {
+    let mut bytes = vec![13];
+    bytes.extend([0; 32]);
+    bytes.extend(u16::try_from(MAX_NOTICE + 1).unwrap().to_be_bytes());
+    assert!(matches!(Message::parse(&bytes), Err(Error::TooLong { field: "notice", .. })));
+}
+
+#[test]
 fn a_body_longer_than_the_message_is_refused_without_allocation() {
     let mut bytes = vec![7];
     bytes.extend([0; 64]);
@@ -87,7 +98,7 @@ proptest! {
 
     #[test]
     fn bit_flips_never_panic_and_what_parses_is_canonical(
-        pick in 0_usize..13, flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 0..4),
+        pick in 0_usize..18, flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 0..4),
     ) {
         let mut bytes = samples()[pick].to_bytes();
         for (at, bit) in flips {

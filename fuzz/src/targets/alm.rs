@@ -1,8 +1,9 @@
-//! `edge-alm`: capacity advertisements, read, verified and offered to a book.
+//! `edge-alm`: capacity advertisements, read, verified and offered to a book; notices that a stream is over.
 
 use std::sync::OnceLock;
 
 use edge_alm::advert::{Accept, Advert, Book, Capacity, Commitment, Extension, PublicKeys, Statement};
+use edge_alm::ending::Ending;
 use edge_alm::path::RawPath;
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
@@ -10,12 +11,15 @@ use edge_wire::layer::Policy;
 use super::{SMALL, built, own};
 use crate::{Cost, Target, Verdict};
 
-pub(super) const TARGETS: &[Target] =
-    &[Target { name: "capacity_advert", cost: Cost::Crypto, alloc_max: SMALL, run: advert, seeds: adverts }];
+pub(super) const TARGETS: &[Target] = &[
+    Target { name: "capacity_advert", cost: Cost::Crypto, alloc_max: SMALL, run: advert, seeds: adverts },
+    Target { name: "stream_ending", cost: Cost::Crypto, alloc_max: SMALL, run: ending, seeds: endings },
+];
 
 const NOW_UNIX_MS: u64 = 1_750_000_000_000;
 const STREAM: StreamId = StreamId([7; 32]);
 const EPOCH: Epoch = Epoch(3);
+const ENDING: Ending = Ending { stream: STREAM, epoch: EPOCH, at_unix_ms: NOW_UNIX_MS };
 
 /// What verifies says what was signed, and a book takes nothing that does not verify.
 fn advert(input: &[u8]) -> Verdict {
@@ -35,6 +39,19 @@ fn advert(input: &[u8]) -> Verdict {
     let taken = book.offer(NOW_UNIX_MS, Fingerprint([1; 32]), input, |_| Some(own().public()));
     assert!(taken.is_err() || verified.is_ok(), "a book takes what does not verify");
     verified.into()
+}
+
+/// What verifies says what was signed.
+fn ending(input: &[u8]) -> Verdict {
+    let verified = Ending::verify(STREAM, own().fingerprint(), input);
+    if let Ok(ending) = &verified {
+        assert_eq!(*ending, ENDING, "a changed notice verifies");
+    }
+    verified.into()
+}
+
+fn endings() -> Vec<Vec<u8>> {
+    vec![built(ENDING.sign(own())), Vec::new()]
 }
 
 fn adverts() -> Vec<Vec<u8>> {

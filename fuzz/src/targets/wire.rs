@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use edge_wire::chunk::{CodecId, Header, Profile, Sealed};
-use edge_wire::control::{BundleWish, Message, OfferId, OfferWish, Recovery, Refusal, Role};
+use edge_wire::control::{BundleWish, ChunkId, Message, OfferId, OfferWish, Recovery, Refusal, Role};
 use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, KeyId, LinkSeq, StreamId};
 use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::{Hint, Media};
@@ -132,11 +132,12 @@ fn controls() -> Vec<Vec<u8>> {
         Message::CommitsWanted { stream, from: epoch },
         Message::TreeWanted { stream, epoch },
         Message::Tree { stream, epoch, body },
-        Message::Ended { stream },
+        Message::Ended { stream, notice: Bytes::from_static(b"signed by the publisher") },
         Message::OffersHeld { stream, offers: vec![OfferId { peer, measured_at_unix_ms: 1_760_000_000_000 }] },
         Message::OffersWanted { stream, wanted: vec![OfferWish { peer, bundle: BundleWish::Needed }] },
         Message::Offer { stream, bundle: Bytes::from_static(b"bundle"), advert: Bytes::from_static(b"{}") },
         Message::Rerouted { stream, chain: vec![peer, peer] },
+        Message::Doubt { stream, chunk: ChunkId { epoch, seq: ChunkSeq(8) } },
     ];
     messages.iter().map(Message::to_bytes).collect()
 }

@@ -6,7 +6,7 @@ use edge_wire::layer::Policy;
 use super::conduct::Charge;
 use super::link::Link;
 use super::machine::Mesh;
-use super::table::RETRY_MS_MAX;
+use super::table::{BAN_MS, BAN_MS_INDIRECT, RETRY_MS_MAX};
 use super::turn::IMPROVE_MS_MIN;
 use super::{ACTIVE_MAX, ASKED_MAX, Action, DropWhy, EVIDENCE_MAX, Evidence, Misdeed, Opens, Role, SwitchWhy};
 
@@ -155,9 +155,22 @@ impl Mesh {
 
     /// Puts a misdeed on record, and draws the consequence: a forger or replayer is banned, a starver rests.
     pub(super) fn punish(&mut self, peer: Fingerprint, charge: Charge) {
+        let hops = self.link(&peer).map_or(0, |link| link.chain.len());
+        let ban_ms = match charge.misdeed {
+            // The publisher, and who is right below it.
+            Misdeed::Forgery if hops <= 2 => BAN_MS,
+            Misdeed::Forgery => BAN_MS_INDIRECT,
+            Misdeed::Replay => BAN_MS,
+            Misdeed::Equivocation | Misdeed::Starvation | Misdeed::Delay => 0,
+        };
+        self.punish_for(peer, charge, ban_ms);
+    }
+
+    /// The same with a ban of at least `ban_ms`, if that is more than 0.
+    pub(super) fn punish_for(&mut self, peer: Fingerprint, charge: Charge, ban_ms: u64) {
         self.accuse(peer, charge);
-        if matches!(charge.misdeed, Misdeed::Forgery | Misdeed::Replay) {
-            self.table.ban(self.now_ms, peer);
+        if ban_ms > 0 {
+            self.table.ban(self.now_ms, peer, ban_ms);
         }
         self.disputes.retain(|dispute| !dispute.pair.contains(&peer));
         self.give_up(&peer, DropWhy::Misdeed(charge.misdeed), SwitchWhy::Misdeed);

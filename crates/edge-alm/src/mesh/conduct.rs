@@ -11,6 +11,9 @@ const FORGED_MIN: u32 = 3;
 /// The same over the whole life of a link, if they are more than one of [`FORGED_SHARE`] chunks.
 const FORGED_LONG_MIN: u64 = 8;
 const FORGED_SHARE: u64 = 20;
+/// Numbers under which it sent different chunks within the spans, and in how many of these at least, before it is left:
+/// a relay that finds out by itself who misleads it needs less time than its children have patience.
+const MIXED_MIN: u32 = 8;
 /// Repeated chunks within the spans that prove a replayer: an honest link never sends a chunk twice.
 const REPEATED_MIN: u32 = 16;
 /// Base chunks missing within the spans, and their share as one of this many, that make a starver.
@@ -31,6 +34,7 @@ struct Span {
     opened: u32,
     forged: u32,
     repeated: u32,
+    mixed: u32,
     got: [u32; 2],
     missed: [u32; 2],
     compared: u32,
@@ -76,6 +80,11 @@ impl Conduct {
         self.now.repeated = self.now.repeated.saturating_add(1);
     }
 
+    /// One number, different chunks; or a child found forged what only this parent can have sent.
+    pub(super) fn mixed(&mut self) {
+        self.now.mixed = self.now.mixed.saturating_add(1);
+    }
+
     /// A base chunk that was due from this parent.
     pub(super) fn settled(&mut self, media: Media, was_sent: bool) {
         let counts = if was_sent { &mut self.now.got } else { &mut self.now.missed };
@@ -109,6 +118,14 @@ impl Conduct {
     /// The misdeed that the latest spans prove, the worst first. Slowness is not among them.
     pub(super) fn charge(&self) -> Option<Charge> {
         self.forgery().or_else(|| self.replay()).or_else(|| self.starvation())
+    }
+
+    /// The charge of sending different chunks under one number, in at least so many spans. It may be misled itself.
+    pub(super) fn mixture(&self, spans_min: usize) -> Option<Charge> {
+        let count = self.sum(|span| span.mixed);
+        let spans = self.all().filter(|span| span.mixed > 0).count();
+        let is_habit = count >= MIXED_MIN && spans >= spans_min;
+        is_habit.then(|| self.charged(Misdeed::Equivocation, count, |span| span.mixed))
     }
 
     /// For how long, in ms, every span has been slow.

@@ -1,5 +1,7 @@
 //! One parent.
 
+use std::collections::VecDeque;
+
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
@@ -11,6 +13,12 @@ use super::{Key, LinkView, Media, Role};
 /// A parent that never sent a kind of chunk owes it from this time on after it granted the subscription, in ms: it may
 /// have had to wait for a key frame.
 const OWES_AFTER_MS: u64 = 2_500;
+
+/// How long a chunk that did not open is no proof of forgery yet, in ms: a relay that cannot tell which of two chunks
+/// is right passes on both.
+const SUSPECT_MS: u64 = 300;
+/// Chunks that did not open and may be absolved; more are proof at once.
+const SUSPECTS_MAX: usize = 64;
 
 /// How far a subscription is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +54,8 @@ pub(super) struct Link {
     pub(super) is_trial: bool,
     /// When slowness was put on record last.
     pub(super) delay_told_ms: Option<u64>,
+    /// Chunks that did not open, and when, oldest first.
+    suspects: VecDeque<(Key, u64)>,
     first_ms: [Option<u64>; 2],
     /// Its latest silence: last chunk before, first chunk after, in ms.
     outage_ms: (u64, u64),
@@ -70,6 +80,7 @@ impl Link {
             demote_ms: None,
             is_trial: false,
             delay_told_ms: None,
+            suspects: VecDeque::new(),
             first_ms: [None; 2],
             outage_ms: (0, 0),
         }
@@ -97,6 +108,31 @@ impl Link {
         self.high = self.high.max(Some(key));
         if let Some(first_ms) = self.first_ms.get_mut(index(media)) {
             first_ms.get_or_insert(now_ms);
+        }
+    }
+
+    /// A chunk did not open. Of one number this is excused once, if the right chunk comes from the same parent.
+    pub(super) fn suspect(&mut self, now_ms: u64, key: Key) {
+        let again = self.suspects.iter().any(|(suspect, _)| *suspect == key);
+        match again || self.suspects.len() >= SUSPECTS_MAX {
+            true => self.conduct.forged(),
+            false => self.suspects.push_back((key, now_ms)),
+        }
+    }
+
+    /// The right chunk came.
+    pub(super) fn absolve(&mut self, key: Key) {
+        if let Some(at) = self.suspects.iter().position(|(suspect, _)| *suspect == key) {
+            self.suspects.remove(at);
+            self.conduct.mixed();
+        }
+    }
+
+    /// Counts as forged what was not absolved in time.
+    pub(super) fn convict(&mut self, now_ms: u64) {
+        while self.suspects.front().is_some_and(|(_, at_ms)| now_ms.saturating_sub(*at_ms) >= SUSPECT_MS) {
+            self.suspects.pop_front();
+            self.conduct.forged();
         }
     }
 

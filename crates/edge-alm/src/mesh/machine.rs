@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 
+use super::conduct::Charge;
 use super::layers::Layers;
 use super::link::{Link, Stage};
 use super::plan::{self, Request};
 use super::table::Table;
 use super::window::{Kind, Seen, Window};
 use super::{
-    ACTIVE_MAX, Action, Arrival, Config, Counters, DropWhy, Evidence, Key, LayerRate, Offer, Opens, Origin,
+    ACTIVE_MAX, Action, Arrival, Config, Counters, DropWhy, Evidence, Key, LayerRate, Misdeed, Offer, Opens, Origin,
     PARENT_CHAIN_MAX, RATES_MAX, Reason, Role, Snapshot, SwitchWhy, Verdict,
 };
 use crate::seats::{Claim, Share};
@@ -67,6 +68,14 @@ pub(super) struct Dispute {
     pub(super) last_ms: u64,
 }
 
+/// What is known of a copy beside its number.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    Unknown,
+    /// Its parent sent other bytes before.
+    Other,
+}
+
 /// When what may happen again, in ms.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -91,6 +100,8 @@ pub(super) struct Timers {
     pub(super) voluntary_ms: [Option<u64>; VOLUNTARY_MAX],
     /// Since when there have been more standbys than needed.
     pub(super) surplus_ms: Option<u64>,
+    /// Not before then is a parent left on weak evidence.
+    pub(super) mixture_ms: u64,
     pub(super) is_stranded: bool,
     pub(super) had_primary: bool,
 }
@@ -119,6 +130,7 @@ impl Mesh {
             settling_ms: now_ms,
             voluntary_ms: [None; VOLUNTARY_MAX],
             surplus_ms: None,
+            mixture_ms: now_ms,
             is_stranded: false,
             had_primary: false,
         };
@@ -264,6 +276,15 @@ impl Mesh {
 
     /// Decides what becomes of a chunk whose outer seal opened.
     pub fn arrived(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival) -> Verdict {
+        self.place(now_ms, peer, arrival, Content::Unknown)
+    }
+
+    /// The same for a chunk of which the caller knows that the parent sent another one under this number.
+    pub fn varied(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival) -> Verdict {
+        self.place(now_ms, peer, arrival, Content::Other)
+    }
+
+    fn place(&mut self, now_ms: u64, peer: Fingerprint, arrival: &Arrival, content: Content) -> Verdict {
         self.step(now_ms);
         let now_ms = self.now_ms;
         let place = self.link(&peer).filter(|link| link.granted_ms().is_some()).map(|link| link.place);
@@ -281,11 +302,18 @@ impl Mesh {
                 self.compare(&peer, arrival, lag_ms, first_by);
                 self.hear(&peer, arrival);
                 self.counters.duplicates += 1;
+                if let (Content::Other, Some(link)) = (content, self.link_mut(&peer)) {
+                    // Its first one did not open, and another parent's was quicker than its second.
+                    link.absolve(arrival.key);
+                }
                 Verdict::Duplicate
             }
             Seen::Repeat => {
                 self.counters.duplicates += 1;
-                self.link_mut(&peer).into_iter().for_each(|link| link.conduct.repeated());
+                self.link_mut(&peer).into_iter().for_each(|link| match content {
+                    Content::Unknown => link.conduct.repeated(),
+                    Content::Other => link.conduct.mixed(),
+                });
                 Verdict::Duplicate
             }
             Seen::Late => {
@@ -303,7 +331,10 @@ impl Mesh {
             return;
         };
         self.hear(&peer, arrival);
-        self.link_mut(&peer).into_iter().for_each(|link| link.conduct.opened());
+        self.link_mut(&peer).into_iter().for_each(|link| {
+            link.absolve(arrival.key);
+            link.conduct.opened();
+        });
         let proven = self.proven().unwrap_or(arrival.key);
         if self.window.open(self.now_ms, place, arrival, proven) {
             self.counters.opened += 1;
@@ -318,9 +349,30 @@ impl Mesh {
         self.step(now_ms);
         self.window.release(key);
         self.counters.forgeries += 1;
+        let now_ms = self.now_ms;
         if let Some(link) = self.link_mut(&peer) {
-            link.conduct.forged();
-            self.next_ms = self.now_ms;
+            link.suspect(now_ms, key);
+            self.next_ms = now_ms;
+        }
+    }
+
+    /// A child of a peer that cannot tell found forged what only this parent can have sent. Children may lie, so it is
+    /// weak evidence.
+    pub fn doubted(&mut self, now_ms: u64, peer: Fingerprint) {
+        self.step(now_ms);
+        if self.config.opens == Opens::OuterOnly {
+            self.link_mut(&peer).into_iter().for_each(|link| link.conduct.mixed());
+        }
+    }
+
+    /// A parent passed on, as the publisher's, a statement that the publisher did not sign. Honest parents check these,
+    /// so one is proof enough.
+    pub fn forged(&mut self, now_ms: u64, peer: Fingerprint) {
+        self.step(now_ms);
+        if self.link(&peer).is_some() {
+            self.counters.forgeries += 1;
+            let charge = Charge { misdeed: Misdeed::Forgery, count: 1, first_ms: self.now_ms };
+            self.punish_for(peer, charge, super::table::BAN_MS);
         }
     }
 

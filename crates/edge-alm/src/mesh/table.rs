@@ -15,6 +15,8 @@ pub(super) const RETRY_MS_MIN: u64 = 250;
 pub(super) const RETRY_MS_MAX: u64 = 4_000;
 /// First ban, in ms; doubled for each further one.
 pub(super) const BAN_MS: u64 = 600_000;
+/// First ban of a forger that has others above it, in ms: it may have been misled by them.
+pub(super) const BAN_MS_INDIRECT: u64 = 60_000;
 /// Longest ban, in ms.
 const BAN_MS_MAX: u64 = 24 * 3_600_000;
 /// How long a peer that was tried for its way is not tried again, in ms.
@@ -150,9 +152,10 @@ impl Table {
         }
     }
 
-    pub(super) fn ban(&mut self, now_ms: u64, peer: Fingerprint) {
+    /// Bans a peer, for `first_ms` or twice as long as before.
+    pub(super) fn ban(&mut self, now_ms: u64, peer: Fingerprint, first_ms: u64) {
         let former = self.bans.iter().position(|banned| banned.ban.peer == peer).map(|at| self.bans.remove(at));
-        let length_ms = former.map_or(BAN_MS, |former| (former.length_ms * 2).min(BAN_MS_MAX));
+        let length_ms = former.map_or(first_ms, |former| (former.length_ms * 2).min(BAN_MS_MAX).max(first_ms));
         if self.bans.len() >= BANS_MAX {
             let soonest = self.bans.iter().enumerate().min_by_key(|(_, banned)| banned.ban.until_ms);
             if let Some((at, _)) = soonest {

@@ -6,7 +6,7 @@ use edge_wire::layer::Policy;
 use super::conduct::{Charge, SPAN_MS};
 use super::layers::Moved;
 use super::link::{Link, Stage};
-use super::machine::{Mesh, VOLUNTARY_MAX};
+use super::machine::{Dispute, Mesh, VOLUNTARY_MAX};
 use super::plan::{self, Overlap};
 use super::table::{RETRY_MS_MAX, RETRY_MS_MIN};
 use super::{ACTIVE_MAX, Action, DropWhy, Misdeed, Opens, Role, SwitchWhy};
@@ -61,6 +61,12 @@ const ROTATE_MS_MIN: u64 = 5_000;
 const ROTATE_MS_MAX: u64 = 60_000;
 /// Disagreements of one pair that count.
 const DISPUTED_MIN: u32 = 3;
+/// Spans with different chunks under one number that have a member and a relay leave a parent: the nearer to the liar,
+/// the sooner.
+const MIXED_SPANS: usize = 5;
+const MIXED_SPANS_RELAY: usize = 2;
+/// Time between two parents that a relay leaves for that, in ms.
+const MIXTURE_AGAIN_MS: u64 = 10_000;
 /// How long disagreements are remembered, in ms.
 const DISPUTE_MS: u64 = 10_000;
 
@@ -139,6 +145,7 @@ impl Mesh {
         let mut charged: Vec<(Fingerprint, Charge)> = Vec::new();
         let mut is_shaky = false;
         for link in &mut self.links {
+            link.convict(now_ms);
             let has_ended = link.conduct.roll(now_ms);
             is_shaky |= has_ended && link.role == Role::Primary && link.conduct.is_shaky();
             // Silence is no starvation: it is dealt with as such.
@@ -152,7 +159,24 @@ impl Mesh {
         for (peer, charge) in charged {
             self.punish(peer, charge);
         }
+        self.judge_mixture();
         self.judge_slowness();
+    }
+
+    /// Leaves a parent that sends different chunks under one number, when another one delivers. It is not banned.
+    fn judge_mixture(&mut self) {
+        let (now_ms, is_relay) = (self.now_ms, self.config.opens == Opens::OuterOnly);
+        let spans_min = if is_relay { MIXED_SPANS_RELAY } else { MIXED_SPANS };
+        let charge = |link: &Link| Some((link.peer, link.conduct.mixture(spans_min)?));
+        let Some((peer, charge)) = self.links.iter().find_map(charge) else { return };
+        let delivers = |link: &Link| link.is_usable() && link.heard_ms.is_some() && !link.is_silent(now_ms);
+        let has_other = self.links.iter().any(|link| link.peer != peer && delivers(link));
+        if !has_other || now_ms < self.timers.mixture_ms {
+            return;
+        }
+        // Children that lie must not chase a relay from parent to parent.
+        self.timers.mixture_ms = now_ms.saturating_add(if is_relay { MIXTURE_AGAIN_MS } else { 0 });
+        self.punish(peer, charge);
     }
 
     fn judge_slowness(&mut self) {
@@ -192,6 +216,13 @@ impl Mesh {
     fn arbitrate(&mut self) {
         let now_ms = self.now_ms;
         self.disputes.retain(|dispute| now_ms.saturating_sub(dispute.last_ms) <= DISPUTE_MS);
+        // Against the publisher nobody is right; but who disagrees with it may be misled itself.
+        let source = self.config.source;
+        let refuted = |dispute: &&Dispute| dispute.count >= DISPUTED_MIN && dispute.pair.contains(&source);
+        if let Some(Dispute { pair, count, first_ms, .. }) = self.disputes.iter().find(refuted).copied() {
+            let liars = pair.into_iter().filter(|peer| *peer != source);
+            liars.for_each(|peer| self.punish(peer, Charge { misdeed: Misdeed::Equivocation, count, first_ms }));
+        }
         let serious = || self.disputes.iter().filter(|dispute| dispute.count >= DISPUTED_MIN);
         let rivals = |peer: &Fingerprint| serious().filter(|dispute| dispute.pair.contains(peer)).count();
         let liar = self.links.iter().map(|link| link.peer).find(|peer| rivals(peer) >= 2);

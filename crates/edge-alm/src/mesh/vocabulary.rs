@@ -235,8 +235,12 @@ pub enum SwitchWhy {
 /// What a parent did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Misdeed {
-    /// It sent chunks that do not open, or others than everybody else.
+    /// It sent chunks that do not open, or others than everybody else, or a statement in the publisher's name that the
+    /// publisher did not sign.
     Forgery,
+    /// It sent different chunks under one number, not all of them forged, or its children's children complain: it may be
+    /// misled itself.
+    Equivocation,
     /// It sent the same chunks again and again.
     Replay,
     /// It held back base chunks that others sent.

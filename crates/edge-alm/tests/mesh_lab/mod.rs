@@ -15,6 +15,8 @@ pub const OWN: u8 = 201;
 pub const FRAME_MS: u64 = 33;
 pub const SOUND_MS: u64 = 20;
 const STEP_MS: u64 = 1;
+/// Between two chunks of one number.
+const MIXED_MS: u64 = 30;
 
 pub fn fp(n: u8) -> Fingerprint {
     let mut bytes = [n; 32];
@@ -60,6 +62,10 @@ pub enum Conduct {
     Mute,
     /// Real headers of chunks to come with bytes that do not open.
     Garbage,
+    /// A relay that is misled by one of its parents: sends each chunk, and before it one that does not open.
+    Mixed,
+    /// The same the other way round.
+    MixedAfter,
     /// Sends each chunk, and an old one with it.
     Replay,
     /// Adds this delay.
@@ -96,6 +102,8 @@ pub struct Lab {
     pub layers: BTreeMap<Layer, u64>,
     /// Whether chunks tell their age, which only a member can know.
     pub tells_age: bool,
+    /// Whether the first chunk that a parent sent under a number was good.
+    first: BTreeMap<(Fingerprint, Key), bool>,
     seq: u64,
     frame: u64,
     events: BTreeMap<(u64, u64), Event>,
@@ -120,6 +128,7 @@ impl Lab {
             opened_twice: 0,
             layers: BTreeMap::new(),
             tells_age: true,
+            first: BTreeMap::new(),
             seq: 0,
             frame: 0,
             events: BTreeMap::new(),
@@ -144,9 +153,10 @@ impl Lab {
             busy_ms: 0.0,
             sent: 0,
         };
-        self.parents.insert(offer.peer, parent);
+        let peer = offer.peer;
+        self.parents.insert(peer, parent);
         self.mesh.offer(self.now_ms, Origin::Ticket, offer);
-        self.mesh.measured(self.now_ms, fp(*hops.last().unwrap()), u32::try_from(delay_ms * 2).unwrap());
+        self.mesh.measured(self.now_ms, peer, u32::try_from(delay_ms * 2).unwrap());
     }
 
     pub fn parent(&mut self, n: u8) -> &mut Parent {
@@ -259,6 +269,14 @@ impl Lab {
                 let arrival = Arrival { key, ..arrival };
                 self.at(at_ms, Event::Chunk { from, arrival, captured_ms: now_ms, good: false });
             }
+            Conduct::Mixed => {
+                self.at(at_ms, Event::Chunk { from, arrival, captured_ms: now_ms, good: false });
+                self.at(at_ms + MIXED_MS, good);
+            }
+            Conduct::MixedAfter => {
+                self.at(at_ms, good);
+                self.at(at_ms + MIXED_MS, Event::Chunk { from, arrival, captured_ms: now_ms, good: false });
+            }
             Conduct::Replay => {
                 let key = Key { seq: arrival.key.seq.saturating_sub(50), ..arrival.key };
                 let arrival = Arrival { key, ..arrival };
@@ -308,7 +326,13 @@ impl Lab {
         }
         let age_ms = u32::try_from(self.now_ms - captured_ms).ok().filter(|_| self.tells_age);
         let arrival = Arrival { age_ms, ..arrival };
-        if self.mesh.arrived(self.now_ms, from, &arrival) != Verdict::Open {
+        // What a caller finds out by comparing bytes.
+        let first = self.first.entry((from, arrival.key)).or_insert(good);
+        let verdict = match *first == good {
+            true => self.mesh.arrived(self.now_ms, from, &arrival),
+            false => self.mesh.varied(self.now_ms, from, &arrival),
+        };
+        if verdict != Verdict::Open {
             return;
         }
         if !good {

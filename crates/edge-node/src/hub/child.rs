@@ -7,7 +7,7 @@ use std::time::Duration;
 use edge_net::delivery::{self, Kind};
 use edge_net::{CloseCode, Error, Path, Session};
 use edge_relay::{Handle, Start, Subscription, Transmit};
-use edge_wire::control::{MAX_CHAIN, MAX_DETAIL, Message, Refusal};
+use edge_wire::control::{ChunkId, MAX_CHAIN, MAX_DETAIL, Message, Refusal};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::Hint;
@@ -122,6 +122,7 @@ impl Child {
             Message::Unsubscribe { .. } => self.unsubscribe(),
             Message::SetPolicy { policy, .. } => self.set_policy(policy),
             Message::Recover { need, .. } => self.hub.want(Upward::Recover(need)),
+            Message::Doubt { chunk, .. } => self.doubt(chunk),
             Message::Up { from, body, .. } => self.request(from, body),
             Message::CommitsWanted { from, .. } => {
                 let answer = lock(&self.hub.0.memory).commits_since(clock::now_ms(), from, self.peer);
@@ -148,6 +149,9 @@ impl Child {
         let stream = self.hub.0.stream;
         let chain = lock(&self.hub.0.chain).clone();
         let asked = Message::Unsubscribe { stream };
+        if let Some(ended) = self.hub.ended() {
+            return super::send(&self.session, &ended.to_bytes());
+        }
         if chain.contains(&self.peer) {
             return self.refuse(&asked, Refusal::Loop, "you are on the way from the publisher to this peer");
         }
@@ -234,6 +238,13 @@ impl Child {
             seated.policy = policy;
         }
         self.hub.relieve();
+    }
+
+    /// Only what it was sent can trouble a child.
+    fn doubt(&mut self, chunk: ChunkId) {
+        if self.writer.is_some() && self.wishes.take() {
+            self.hub.want(Upward::Doubt(chunk));
+        }
     }
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {

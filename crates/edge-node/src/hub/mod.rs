@@ -15,7 +15,7 @@ use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
 use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Recovery, Refusal, Role};
+use edge_wire::control::{ChunkId, Message, Recovery, Refusal, Role};
 use edge_wire::id::{Epoch, Fingerprint, KeyId, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
@@ -67,6 +67,8 @@ pub enum Upward {
     Commits(Epoch),
     /// The ratchet tree of an epoch.
     Tree(Epoch),
+    /// A chunk was forged.
+    Doubt(ChunkId),
 }
 
 impl Upward {
@@ -77,6 +79,7 @@ impl Upward {
             Self::Recover(need) => Message::Recover { stream, need },
             Self::Commits(from) => Message::CommitsWanted { stream, from },
             Self::Tree(epoch) => Message::TreeWanted { stream, epoch },
+            Self::Doubt(chunk) => Message::Doubt { stream, chunk },
         }
     }
 }
@@ -168,6 +171,8 @@ struct Inner {
     children: Mutex<BTreeMap<Fingerprint, Seat>>,
     writers: Mutex<BTreeMap<Handle, Arc<Notify>>>,
     memory: Mutex<Memory>,
+    /// What the publisher signed about the end of the stream.
+    ended: Mutex<Option<Message>>,
     chain: Mutex<Vec<Fingerprint>>,
     room: Mutex<Room>,
     yielding: Mutex<Allowance>,
@@ -229,6 +234,7 @@ impl Hub {
             children: Mutex::default(),
             writers: Mutex::default(),
             memory: Mutex::default(),
+            ended: Mutex::default(),
             chain: Mutex::default(),
             room: Mutex::new(room),
             yielding: Mutex::new(Allowance::new(YIELD_BURST, YIELD_PER_SECOND)),
@@ -249,6 +255,10 @@ impl Hub {
 
     /// Sets the peers from the publisher down to and including this node.
     pub fn set_chain(&self, chain: Vec<Fingerprint>) {
+        if !chain.is_empty() {
+            // A publisher that came back goes on.
+            lock(&self.0.ended).take();
+        }
         let replaced = std::mem::replace(&mut *lock(&self.0.chain), chain.clone());
         if replaced != chain {
             tracing::debug!(depth = chain.len(), "the way to the publisher changed");
@@ -435,9 +445,15 @@ impl Hub {
                 let waiting = lock(&self.0.memory).keep_tree((*epoch, self.epoch()), message.clone());
                 waiting.into_iter().for_each(|child| self.send_to(child, message));
             }
-            Message::Ended { .. } => self.broadcast(message),
+            // Children hear of it when they have all media, and those who come later at once.
+            Message::Ended { .. } => *lock(&self.0.ended) = Some(message.clone()),
             _ => tracing::debug!("the parent sent what only children send"),
         }
+    }
+
+    /// The publisher's word that the stream is over, if it is.
+    fn ended(&self) -> Option<Message> {
+        lock(&self.0.ended).clone()
     }
 
     /// Of the media that is carried; 0 before there was any.
@@ -468,8 +484,10 @@ impl Hub {
     /// Waits until every child has what was forwarded, tells them why nothing more comes, and ends their links.
     pub async fn finish(&self, ending: Ending, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.drained()).await;
-        if ending == Ending::StreamOver {
-            self.carry(&Message::Ended { stream: self.0.stream });
+        if ending == Ending::StreamOver
+            && let Some(ended) = self.ended()
+        {
+            self.broadcast(&ended);
         }
         let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
         let mut endings = tokio::task::JoinSet::new();

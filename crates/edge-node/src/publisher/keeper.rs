@@ -124,6 +124,8 @@ impl Keeper {
             Upward::Request { from, body } => return self.request(from, &body).await,
             // The hub holds all that there is.
             Upward::Commits(_) | Upward::Tree(_) => {}
+            // What is forged was forged below.
+            Upward::Doubt(_) => {}
         }
         Ok(())
     }

@@ -22,7 +22,8 @@ use edge_identity::bundle::KeyBundle;
 use edge_net::{CloseCode, Endpoint, Limits};
 use edge_seal::EpochDek;
 use edge_seal::payload::Origin;
-use edge_wire::id::StreamId;
+use edge_wire::control::Message;
+use edge_wire::id::{Epoch, StreamId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -202,6 +203,7 @@ impl Stage {
         let totals = Arc::new(Totals::default());
         let controls = Arc::new(Controls::default());
         let (members, watching) = watch::channel(group.roster().len());
+        let first = group.epoch();
         let (keys_in, keys_out) = mpsc::channel(sealer::MAX_KEYS);
         let mut tasks = JoinSet::new();
         let mut sealing = Vec::new();
@@ -245,6 +247,12 @@ impl Stage {
             played = program.perform(&controls, watching, sealer, keys_out) => played,
         };
         controls.stop();
+        let last = Epoch(first.0.max(gauge.totals.epoch.load(Ordering::Relaxed)));
+        for hub in board.all() {
+            let ending = edge_alm::ending::Ending { stream: hub.stream(), epoch: last, at_unix_ms: clock::unix_ms() };
+            let notice = tokio::task::block_in_place(|| ending.sign(&options.bundle))?;
+            hub.carry(&Message::Ended { stream: hub.stream(), notice: notice.into() });
+        }
         board.finish(Ending::StreamOver, FAREWELL).await;
         keeping.abort();
         tasks.abort_all();

@@ -29,8 +29,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a link without a subscription stays, so that offers come over it.
 const LINGER: Duration = Duration::from_millis(1500);
-/// How long media that was sent before the parent's last word may take.
+/// How long each piece of media that was sent before the parent's last word may take, and all of it.
 const LAST_MEDIA: Duration = Duration::from_millis(50);
+const ALL_LAST_MEDIA: Duration = Duration::from_secs(1);
 
 /// What the uplink tells a link.
 #[derive(Debug)]
@@ -195,6 +196,10 @@ impl Link {
                 Message::Refused { reason, detail, .. } => {
                     return Err((Some(reason), Error::ParentRefused { detail }));
                 }
+                message @ Message::Ended { .. } if message.stream() == self.stream => {
+                    self.report(session.peer().fingerprint(), News::Control(message)).await;
+                    return Err((None, Error::Parent("there is nothing to subscribe to any more")));
+                }
                 message if Neighbours::takes(&message) => {
                     if let Some(neighbours) = &self.neighbours {
                         neighbours.hear(session, message);
@@ -261,9 +266,13 @@ impl Link {
         }
         if matches!(message, Message::Ended { .. }) {
             // The parent sends its last word only after all media was acknowledged, so what is left is here already.
-            while let Ok(Ok(bytes)) = timeout(LAST_MEDIA, granted.session.recv_message()).await {
-                self.media(granted, peer, &bytes).await;
-            }
+            // One that goes on all the same is heard no longer than this.
+            let _ = timeout(ALL_LAST_MEDIA, async {
+                while let Ok(Ok(bytes)) = timeout(LAST_MEDIA, granted.session.recv_message()).await {
+                    self.media(granted, peer, &bytes).await;
+                }
+            })
+            .await;
         }
         self.report(peer, News::Control(message)).await;
     }

@@ -1,5 +1,6 @@
 //! The way up: keeps parents as the mesh core decides, and hands on what comes from them, each thing once.
 
+mod ended;
 mod link;
 pub(crate) mod recent;
 mod words;
@@ -12,20 +13,22 @@ use edge_alm::mesh::{Action, Arrival, Config, Key, LayerRate, Media, Mesh, Offer
 use edge_alm::path::SubStreamPath;
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::chunk::InnerSealed;
-use edge_wire::control::{Message, Refusal, Role};
-use edge_wire::id::{Epoch, Fingerprint, StreamId};
+use edge_wire::control::{ChunkId, Message, Refusal, Role};
+use edge_wire::id::{ChunkSeq, Epoch, Fingerprint, StreamId};
 use edge_wire::layer::Policy;
 use edge_wire::link::Hint;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::event::UplinkStats;
+use crate::hub::Allowance;
 use crate::neighbours::{Heard, MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
+use ended::Told;
 use link::{Failure, Link, MAX_ORDERS, News, Order, Report};
-use recent::{Contents, Recent};
+use recent::{Contents, Known, Recent};
 
 /// Messages to the parent that may wait.
 pub const MAX_OUTGOING: usize = 64;
@@ -36,16 +39,15 @@ const MAX_REPORTS: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a node that nobody ever answered: a wrong ticket should be told soon.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// Forged chunks that parents are told of at once, and every second after that.
+const COMPLAINTS_BURST: f64 = 16.0;
+const COMPLAINTS_PER_SECOND: f64 = 8.0;
 /// Time between two looks at the round-trip times.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 /// Time between two round trips to possible parents that are measured, each with a link of its own.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// Such measurements at a time.
 const MAX_PROBES: usize = 4;
-/// How long other parents may take to confirm that the stream is over.
-const ENDING_GRACE: Duration = Duration::from_millis(500);
-/// A parent that delivered within this time goes on delivering.
-const DELIVERING_MS: u64 = 400;
 /// How long links may take to end politely.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -205,6 +207,10 @@ impl Uplink {
             driver.ask(message);
         }
         driver.finish(&mut news).await;
+        if outcome.is_err() {
+            let last = driver.up.gauge.stats();
+            driver.up.gauge.set(UplinkStats { parent: None, standby: None, depth: 0, rtt_ms: 0.0, ..last });
+        }
         outcome
     }
 }
@@ -232,6 +238,7 @@ struct Driver<'a> {
     rates: Rates,
     recent: Recent,
     contents: Contents,
+    complaints: Allowance,
     /// The parent last told to the handler, and its way.
     followed: Option<(Fingerprint, Vec<Fingerprint>)>,
     why: &'static str,
@@ -242,7 +249,9 @@ struct Driver<'a> {
     flowed: Instant,
     epoch: Epoch,
     patience: Instant,
-    over_at: Option<Instant>,
+    /// Highest epoch of which a chunk opened here.
+    opened: Epoch,
+    told: Option<Told>,
     over: bool,
     last_error: Option<Error>,
     /// When the next round trip to a possible parent may be measured.
@@ -288,6 +297,7 @@ impl<'a> Driver<'a> {
             rates: Rates::default(),
             recent: Recent::default(),
             contents: Contents::default(),
+            complaints: Allowance::new(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND),
             followed: None,
             why: "",
             connected: false,
@@ -295,7 +305,8 @@ impl<'a> Driver<'a> {
             flowed: Instant::now(),
             epoch: Epoch(0),
             patience: Instant::now() + FIRST_PATIENCE,
-            over_at: None,
+            opened: Epoch(0),
+            told: None,
             over: false,
             last_error: None,
             probe_at: Instant::now(),
@@ -409,6 +420,9 @@ impl<'a> Driver<'a> {
 
     /// Passes a request on to the parent, or to any other parent while there is none.
     fn ask(&mut self, message: Message) {
+        if let Message::Doubt { chunk, .. } = message {
+            return self.doubted(message, chunk);
+        }
         let primary = self.mesh.state().primary;
         let linked = |line: &&Line| line.session.is_some() && !line.ended;
         let line = primary.and_then(|primary| self.lines.get(&primary)).filter(linked);
@@ -448,7 +462,9 @@ impl<'a> Driver<'a> {
                 if let Some(rtt) = rtt {
                     self.mesh.measured(now_ms, peer, whole_ms(rtt));
                 }
-                if refusal.is_some() && !self.connected {
+                // Who has no room may have some soon; a stream that nobody knows is not worth the wait.
+                let hopeful = refusal.is_some_and(|refusal| refusal != Refusal::UnknownStream);
+                if hopeful && !self.connected {
                     self.patience = self.patience.max(Instant::now() + FIRST_PATIENCE);
                 }
                 self.last_error = Some(error);
@@ -461,7 +477,7 @@ impl<'a> Driver<'a> {
             News::Unopened => self.handler.refused(),
             News::Control(message) => self.control(now_ms, peer, message),
             News::Lost(error) => {
-                let ended = line.ended;
+                let ended = line.ended && self.told.as_ref().is_some_and(|told| told.settled);
                 self.lines.remove(&peer);
                 self.last_error = Some(error);
                 self.orphaned(ended);
@@ -476,6 +492,9 @@ impl<'a> Driver<'a> {
     fn media(&mut self, now_ms: u64, peer: Fingerprint, chunk: InnerSealed, hint: Hint) {
         let header = &chunk.header;
         let epoch = header.epoch;
+        if let Some(line) = self.lines.get_mut(&peer) {
+            line.epoch = line.epoch.max(epoch);
+        }
         let arrival = Arrival {
             key: Key { epoch: header.epoch.0, seq: header.seq.0 },
             layer: header.layer,
@@ -483,7 +502,11 @@ impl<'a> Driver<'a> {
             bytes: u32::try_from(chunk.ciphertext.len()).unwrap_or(u32::MAX),
             age_ms: None,
         };
-        let verdict = self.mesh.arrived(now_ms, peer, &arrival);
+        let compared = self.contents.compare((arrival.key.epoch, arrival.key.seq), peer, &chunk);
+        let verdict = match compared.varies {
+            true => self.mesh.varied(now_ms, peer, &arrival),
+            false => self.mesh.arrived(now_ms, peer, &arrival),
+        };
         if verdict == Verdict::Open {
             self.rates.count(arrival.layer, chunk.ciphertext.len(), now_ms);
             self.flowed = Instant::now();
@@ -494,7 +517,7 @@ impl<'a> Driver<'a> {
             }
         }
         if self.up.opens == Opens::OuterOnly {
-            return self.carry(peer, (arrival, verdict), chunk, hint);
+            return self.carry(peer, (arrival, verdict, compared.known), chunk, hint);
         }
         if verdict != Verdict::Open {
             return;
@@ -502,20 +525,21 @@ impl<'a> Driver<'a> {
         match self.handler.media(chunk, hint) {
             Taken::Good { age_ms } => {
                 self.mesh.opened(now_ms, peer, &Arrival { age_ms, ..arrival });
+                self.opened = self.opened.max(epoch);
                 self.turn(epoch);
             }
             // Its mark expires, so that a copy from another parent has its chance.
             Taken::Held => {}
             Taken::Useless => self.mesh.released(now_ms, arrival.key),
-            Taken::Forged => self.mesh.failed(now_ms, peer, arrival.key),
+            Taken::Forged => {
+                self.mesh.failed(now_ms, peer, arrival.key);
+                self.complain(peer, arrival.key);
+            }
         }
     }
 
     /// A node that opens nothing takes the parents' word for the epoch: that of two, if there are two.
-    fn reached(&mut self, peer: Fingerprint, epoch: Epoch) {
-        if let Some(line) = self.lines.get_mut(&peer) {
-            line.epoch = line.epoch.max(epoch);
-        }
+    fn reached(&mut self) {
         let mut reached: Vec<Epoch> = self.lines.values().map(|line| line.epoch).filter(|it| *it > Epoch(0)).collect();
         reached.sort_unstable_by(|a, b| b.cmp(a));
         if let Some(epoch) = reached.get(1).or(reached.first()).copied() {
@@ -535,34 +559,54 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// A node that cannot open the inner seal passes on both of two chunks that claim to be the same: a member below
-    /// can tell which one is good.
-    fn carry(&mut self, peer: Fingerprint, (arrival, verdict): (Arrival, Verdict), chunk: InnerSealed, hint: Hint) {
+    /// A node that cannot open the inner seal passes on two chunks that claim to be the same, and no more: a member
+    /// below can tell which one is good. The second is another parent's, if there is another parent.
+    fn carry(
+        &mut self,
+        peer: Fingerprint,
+        (arrival, verdict, known): (Arrival, Verdict, Known),
+        chunk: InnerSealed,
+        hint: Hint,
+    ) {
         let now_ms = clock::now_ms();
-        let known = self.contents.compare((arrival.key.epoch, arrival.key.seq), peer, &chunk);
+        let sole = self.lines.values().filter(|line| line.session.is_some()).count() <= 1;
         match (verdict, known) {
             (Verdict::Open, _) => {
                 self.handler.media(chunk, hint);
                 self.mesh.opened(now_ms, peer, &arrival);
-                self.reached(peer, Epoch(arrival.key.epoch));
+                self.reached();
             }
-            (Verdict::Duplicate, recent::Known::Other { first, passed: false }) => {
+            (Verdict::Duplicate, Known::Other { first }) if first != peer || sole => {
                 self.mesh.disagreed(now_ms, first, peer);
-                self.handler.media(chunk, hint);
+                if self.contents.pass((arrival.key.epoch, arrival.key.seq)) {
+                    self.handler.media(chunk, hint);
+                }
             }
             _ => {}
         }
     }
 
+    /// Tells a parent that a chunk of its was forged: if it cannot tell by itself, it may look where it had it from.
+    fn complain(&mut self, parent: Fingerprint, key: Key) {
+        if self.complaints.take() {
+            let chunk = ChunkId { epoch: Epoch(key.epoch), seq: ChunkSeq(key.seq) };
+            self.order(parent, Order::Message(Message::Doubt { stream: self.up.stream, chunk }));
+        }
+    }
+
+    /// A child says that a chunk was forged. A member has seen for itself what it passed on.
+    fn doubted(&mut self, message: Message, chunk: ChunkId) {
+        if self.up.opens == Opens::OuterOnly
+            && let Some(supplier) = self.contents.supplier((chunk.epoch.0, chunk.seq.0))
+        {
+            self.mesh.doubted(clock::now_ms(), supplier);
+            self.order(supplier, Order::Message(message));
+        }
+    }
+
     fn control(&mut self, now_ms: u64, peer: Fingerprint, message: Message) {
         match message {
-            Message::Ended { .. } => {
-                if let Some(line) = self.lines.get_mut(&peer) {
-                    line.ended = true;
-                }
-                self.over_at = self.over_at.or(Some(Instant::now() + ENDING_GRACE));
-                self.orphaned(true);
-            }
+            Message::Ended { notice, .. } => self.ended(now_ms, peer, notice),
             Message::Rerouted { chain, .. } => {
                 if let Some(line) = self.lines.get_mut(&peer) {
                     line.chain.clone_from(&chain);
@@ -591,7 +635,7 @@ impl<'a> Driver<'a> {
     fn orphaned(&mut self, ended: bool) {
         let mut linked = self.lines.values().filter(|line| line.session.is_some()).peekable();
         if linked.peek().is_some() {
-            self.over |= linked.all(|line| line.ended);
+            self.over |= linked.all(|line| line.ended) && self.told.as_ref().is_some_and(|told| told.settled);
             return;
         }
         if ended {
@@ -636,37 +680,22 @@ impl<'a> Driver<'a> {
         }
         let table = self.rates.policies().into_iter().map(|(policy, kbps)| LayerRate { policy, kbps });
         self.mesh.set_layer_kbps(table.collect());
-        let Some(over_at) = self.over_at else { return };
-        if Instant::now() < over_at {
-            return;
-        }
-        self.over_at = None;
-        let goes_on = |line: &&Line| !line.ended && now_ms.saturating_sub(line.delivered_ms) < DELIVERING_MS;
-        match self.lines.values().find(goes_on).is_some() {
-            // One parent says that the stream is over while another goes on with it.
-            true => {
-                let wrong: Vec<Fingerprint> =
-                    self.lines.iter().filter(|(_, line)| line.ended).map(|(peer, _)| *peer).collect();
-                wrong.into_iter().for_each(|peer| {
-                    self.order(peer, Order::Finish);
-                    self.lines.remove(&peer);
-                    self.mesh.lost(now_ms, peer);
-                });
-            }
-            false => self.over = true,
-        }
+        self.wind_up(now_ms);
     }
 
     fn outcome(&mut self) -> Option<Result<(), Error>> {
         if self.over {
-            self.handler.control(Message::Ended { stream: self.up.stream });
+            if let Some(told) = self.told.take() {
+                let (stream, notice) = (self.up.stream, told.notice);
+                self.handler.control(Message::Ended { stream, notice });
+            }
             return Some(Ok(()));
         }
         if self.dry && self.flowed.elapsed() >= PATIENCE {
             return Some(Err(Error::Dry));
         }
         let dialing = self.lines.values().any(|line| line.session.is_some());
-        if dialing || self.connected || Instant::now() < self.patience {
+        if self.told.is_some() || dialing || self.connected || Instant::now() < self.patience {
             return None;
         }
         Some(Err(self.last_error.take().unwrap_or(Error::NoAnswer)))

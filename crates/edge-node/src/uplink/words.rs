@@ -26,7 +26,8 @@ pub(super) fn layers(why: Why) -> &'static str {
 
 pub(super) fn misdeed(misdeed: Misdeed) -> &'static str {
     match misdeed {
-        Misdeed::Forgery => "it sent chunks that are not the publisher's",
+        Misdeed::Forgery => "it sent as the publisher's what is not",
+        Misdeed::Equivocation => "it sent different chunks as the same one",
         Misdeed::Replay => "it sent the same chunks again and again",
         Misdeed::Starvation => "it held base chunks back",
         Misdeed::Delay => "it sent base chunks late",

@@ -442,10 +442,12 @@ impl Handler for Screen {
             Opened::Forged => Taken::Forged,
         };
         // A member gives its children nothing that it found forged or past, and what waits for its key once only.
-        if let (Some(hub), Some(chunk), Taken::Good { .. } | Taken::Held) = (&self.hub, passed_on, taken)
-            && self.passed.compare((chunk.header.epoch.0, chunk.header.seq.0), self.own, &chunk) == Known::New
-        {
-            hub.forward(chunk, hint);
+        if let (Some(hub), Some(chunk), Taken::Good { .. } | Taken::Held) = (&self.hub, passed_on, taken) {
+            let known = self.passed.compare((chunk.header.epoch.0, chunk.header.seq.0), self.own, &chunk).known;
+            // What was passed on unopened may have been the wrong one.
+            if known == Known::New || (known != Known::Same && matches!(taken, Taken::Good { .. })) {
+                hub.forward(chunk, hint);
+            }
         }
         taken
     }
@@ -455,7 +457,7 @@ impl Handler for Screen {
     }
 
     fn control(&mut self, message: Message) {
-        if let (Some(hub), false) = (&self.hub, matches!(message, Message::Ended { .. })) {
+        if let Some(hub) = &self.hub {
             hub.carry(&message);
         }
         // A commit that is lost here is missed, noticed and asked for again.

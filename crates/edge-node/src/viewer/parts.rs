@@ -124,6 +124,7 @@ impl Part {
         loop {
             let uplink = self.lanes.uplink(self.path, self.gauge.clone());
             let outcome = uplink.run(&mut self.screen, &mut outgoing, stop.clone()).await;
+            self.screen.wayless();
             match &outcome {
                 Ok(()) => tracing::debug!(path = ?self.path.as_bytes(), "a description ended"),
                 Err(error) => tracing::info!(%error, path = ?self.path.as_bytes(), "nobody brings a description"),
@@ -155,7 +156,11 @@ impl Handler for PartScreen {
         self.0.refused();
     }
 
-    fn control(&mut self, _message: Message) {}
+    fn control(&mut self, message: Message) {
+        if let (Some(hub), Message::Ended { .. }) = (&self.0.hub, &message) {
+            hub.carry(&message);
+        }
+    }
 
     fn accused(&mut self, parent: Fingerprint, misdeed: &str) {
         self.0.accused(parent, misdeed);
