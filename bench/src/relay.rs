@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bytes::Bytes;
-use edge_link::{Receiver, Sender};
+use edge_link::{Incoming, Receiver, Sender};
 use edge_relay::{Arena, Buffer, Handle, Limits, Relay, Start, Subscription, Transmit};
 use edge_wire::chunk::{self, CodecId, Header, InnerSealed};
 use edge_wire::id::{ChunkSeq, Epoch, KeyId, StreamId};
 use edge_wire::layer::{Layer, Policy};
-use edge_wire::link::{self, Hint, Media};
+use edge_wire::link::{self, Hint};
 use serde_json::{Value, json};
 
 use crate::alloc::Counting;
@@ -217,9 +217,8 @@ impl Bench {
             self.forwarded += 1;
             let mut message = Vec::new();
             upstream.seal_media_into(&self.chunks[at], hint(at), &mut message)?;
-            let media = Media::parse(&message)?;
             let before = Counting::taken();
-            self.relay.forward_chunk(STREAM, &media, &mut receiver, now_ms)?;
+            self.relay.forward_message(STREAM, Incoming::parse(message)?, &mut receiver, now_ms)?;
             self.drain(now_ms)?;
             taken += Counting::taken() - before;
         }

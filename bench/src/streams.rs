@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bytes::Bytes;
-use edge_link::Receiver;
+use edge_link::{Incoming, Receiver};
 use edge_relay::{Arena, Handle, Limits, Relay, Start, Subscription, Transmit};
-use edge_wire::chunk::{CodecId, Header, InnerSealed, Sealed};
+use edge_wire::chunk::{CodecId, Header, InnerSealed};
 use edge_wire::id::{ChunkSeq, Epoch, KeyId, StreamId};
 use edge_wire::layer::{Layer, Policy};
-use edge_wire::link::{Hint, Media};
+use edge_wire::link::Hint;
 use serde_json::{Value, json};
 
 use crate::alloc::Counting;
@@ -204,14 +204,13 @@ impl Stream {
     fn carry(&mut self, relays: &mut [Relay], now_ms: u64, arena: &Arena) -> Outcome<u64> {
         for (tier, (handle, receiver)) in self.hops.iter_mut().enumerate() {
             while let Some(Transmit { message, .. }) = relays[tier].poll(*handle, now_ms, arena)? {
-                relays[tier + 1].forward_chunk(self.id, &Media::parse(&message)?, receiver, now_ms)?;
+                relays[tier + 1].forward_message(self.id, Incoming::parse(message)?, receiver, now_ms)?;
             }
         }
         let mut in_order = 0;
         for viewer in &mut self.viewers {
             while let Some(Transmit { message, .. }) = relays[TIERS - 1].poll(viewer.handle, now_ms, arena)? {
-                let media = Media::parse(&message)?;
-                let inner = viewer.receiver.open(media.seq, &Sealed::parse(media.chunk)?)?;
+                let inner = viewer.receiver.open_in_place(Incoming::parse(message)?)?;
                 in_order += u64::from(inner.header.seq == ChunkSeq(viewer.next));
                 viewer.next += 1;
             }

@@ -55,6 +55,14 @@ impl Key {
         self.0.open_separate_gather(nonce, Aad::empty(), body, tag, out).map_err(|_| Error::Aead)
     }
 
+    /// Opens `sealed` where it lies: the plaintext replaces its front and has the length that is returned. After a
+    /// failure the bytes are unspecified.
+    pub fn open_in_place(&self, nonce: [u8; NONCE_LEN], sealed: &mut [u8]) -> Result<usize, Error> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let plaintext = self.0.open_in_place(nonce, Aad::empty(), sealed).map_err(|_| Error::Aead)?;
+        Ok(plaintext.len())
+    }
+
     /// Opens `sealed` into a new buffer.
     pub fn open(&self, nonce: [u8; NONCE_LEN], sealed: &[u8]) -> Result<Vec<u8>, Error> {
         let mut out = vec![0; sealed.len().checked_sub(TAG_LEN).ok_or(Error::Aead)?];

@@ -9,6 +9,7 @@
 //! marked as seen only after its chunk opened; failures do not tell a wrong key from changed bytes; all work that a
 //! forged chunk can cause is bounded by a constant.
 
+mod incoming;
 pub mod kex;
 mod nonce;
 mod outer;
@@ -17,6 +18,7 @@ pub mod replay;
 mod sender;
 
 pub use edge_crypto::Secret;
+pub use incoming::Incoming;
 pub use nonce::nonce;
 pub use outer::{open_outer, seal_outer};
 pub use receiver::{FAILED_TRIALS_PER_SECOND_MAX, Receiver, SEARCH_WINDOW};
@@ -47,6 +49,9 @@ pub enum Error {
     /// The chunk breaks a rule of its structure.
     #[error(transparent)]
     Chunk(#[from] chunk::Error),
+    /// What surrounds the chunk on the link breaks a rule of its structure.
+    #[error(transparent)]
+    Framing(#[from] edge_wire::Error),
     /// The output buffer does not have the length that the message needs.
     #[error("buffer of {got} bytes, the message needs {need}")]
     Buffer {

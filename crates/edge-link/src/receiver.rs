@@ -8,6 +8,7 @@ use edge_wire::chunk::{InnerSealed, Sealed};
 use edge_wire::id::LinkSeq;
 
 use crate::Error;
+use crate::incoming::Incoming;
 use crate::nonce::Nonces;
 use crate::outer::{inner_buffer, open_with};
 use crate::replay::{Outcome, Window};
@@ -42,15 +43,24 @@ impl Receiver {
 
     /// Opens a chunk whose counter the link framing carried.
     pub fn open(&mut self, seq: LinkSeq, chunk: &Sealed<'_>) -> Result<InnerSealed, Error> {
-        match self.window.check(seq.0) {
-            Outcome::Fresh => {}
-            Outcome::Duplicate => return Err(Error::Duplicate(seq)),
-            Outcome::StaleBelowWindow => return Err(Error::Stale(seq)),
-        }
+        self.check(seq)?;
         let mut inner = inner_buffer(chunk)?;
         open_with(&self.key, self.nonces.at(seq), chunk, &mut inner)?;
         self.window.admit(seq.0);
         Ok(InnerSealed { header: chunk.header, ciphertext: Bytes::from(inner) })
+    }
+
+    /// Opens a media message in its own buffer, which the inner ciphertext then shares.
+    pub fn open_in_place<B>(&mut self, mut message: Incoming<B>) -> Result<InnerSealed, Error>
+    where
+        B: AsMut<[u8]> + Into<Bytes>,
+    {
+        let (seq, header) = (message.seq(), *message.header());
+        self.check(seq)?;
+        let opened = self.key.open_in_place(self.nonces.at(seq), message.sealed());
+        let len = opened.map_err(|_| Error::OuterAead)?;
+        self.window.admit(seq.0);
+        Ok(InnerSealed { header, ciphertext: message.into_ciphertext(len) })
     }
 
     /// Opens a chunk of a peer that carries no counter: tries the expected one, then those that loss or reordering
@@ -77,6 +87,14 @@ impl Receiver {
             }
         }
         Err(Error::OuterAead)
+    }
+
+    fn check(&self, seq: LinkSeq) -> Result<(), Error> {
+        match self.window.check(seq.0) {
+            Outcome::Fresh => Ok(()),
+            Outcome::Duplicate => Err(Error::Duplicate(seq)),
+            Outcome::StaleBelowWindow => Err(Error::Stale(seq)),
+        }
     }
 
     /// The counter after the highest that opened.

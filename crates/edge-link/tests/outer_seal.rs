@@ -5,7 +5,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{hex, number, secret, seq, vectors};
-use edge_link::{Error, Receiver, SEALS_MAX, Secret, Sender, nonce, open_outer, seal_outer};
+use edge_link::{Error, Incoming, Receiver, SEALS_MAX, Secret, Sender, nonce, open_outer, seal_outer};
 use edge_wire::chunk::{self, CodecId, Header, InnerSealed, PREFIX_LEN, Sealed};
 use edge_wire::id::{ChunkSeq, Epoch, LinkSeq, StreamId};
 use edge_wire::layer::Layer;
@@ -65,6 +65,58 @@ fn one_inner_chunk_opens_on_its_own_link_and_on_no_other() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_message_opens_in_its_own_buffer_as_it_does_into_another() {
+    for len in [0, 1, 15, 16, 17, 500, 20_000] {
+        let inner = inner(vec![7; len]);
+        let message = message(&mut sender(1), &inner);
+        let media = Media::parse(&message).unwrap();
+        let copied = receiver(1).open(media.seq, &Sealed::parse(media.chunk).unwrap()).unwrap();
+        let incoming = Incoming::parse(message.clone()).unwrap();
+        assert_eq!((incoming.hint(), incoming.seq(), *incoming.header()), (media.hint, media.seq, inner.header));
+        let place = message.as_ptr() as usize;
+        let moved = Incoming::parse(message).unwrap();
+        let mut receiver = receiver(1);
+        let opened = receiver.open_in_place(moved).unwrap();
+        assert_eq!((&opened, &copied), (&inner, &inner));
+        if len > 0 {
+            let prefix = edge_wire::link::PREFIX_LEN + PREFIX_LEN;
+            assert_eq!(opened.ciphertext.as_ptr() as usize, place + prefix, "nothing was copied");
+        }
+        assert_eq!(receiver.open_in_place(incoming), Err(Error::Duplicate(LinkSeq(0))));
+    }
+}
+
+#[test]
+fn a_message_that_does_not_open_in_place_marks_nothing_as_seen() {
+    let whole = message(&mut sender(1), &inner(vec![7; 40]));
+    let mut receiver = receiver(1);
+    for len in 0..whole.len() {
+        let opened = Incoming::parse(whole[..len].to_vec()).and_then(|cut| receiver.open_in_place(cut));
+        assert!(matches!(opened, Err(Error::Framing(_) | Error::Chunk(_) | Error::OuterAead)), "{len}: {opened:?}");
+    }
+    for at in edge_wire::link::PREFIX_LEN + PREFIX_LEN..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        assert_eq!(receiver.open_in_place(Incoming::parse(changed).unwrap()), Err(Error::OuterAead));
+    }
+    assert!(receiver.open_in_place(Incoming::parse(whole).unwrap()).is_ok());
+}
+
+#[test]
+fn names_of_every_length_have_the_nonces_of_the_stateless_form() {
+    for len in [1, 2, 64, 69, 70, 71, 72, 256] {
+        let name = vec![b'n'; len];
+        let inner = inner(vec![1; 10]);
+        let mut sealed = Vec::new();
+        let mut sender = Sender::start_at(key(1), &name, LinkSeq(77));
+        sender.seal_into(&inner, &mut sealed).unwrap();
+        assert_eq!(sealed, seal_outer(&inner, &key(1), &name, LinkSeq(77)).unwrap());
+        let preimage = [edge_wire::domain::OUTER_NONCE, &name, &77u64.to_be_bytes()].concat();
+        assert_eq!(nonce(&name, LinkSeq(77)), edge_crypto::hash::sha256(&[&preimage])[..12]);
     }
 }
 

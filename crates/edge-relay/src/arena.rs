@@ -68,6 +68,18 @@ impl DerefMut for Buffer {
     }
 }
 
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl From<Buffer> for Bytes {
+    fn from(buffer: Buffer) -> Self {
+        buffer.into_bytes()
+    }
+}
+
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         self
@@ -86,44 +98,52 @@ impl fmt::Debug for Arena {
     }
 }
 
-/// Size classes in bytes, each with the most buffers that are kept for reuse. They are no powers of two: a chunk of a
-/// round size needs a little more than that, and buffers a power of two apart compete for the same cache lines.
-const CLASSES: [(usize, usize); 6] = [
-    (2 * 1024 + 256, 2048),
-    (6 * 1024 + 256, 2048),
-    (16 * 1024 + 256, 2048),
-    (64 * 1024 + 256, 512),
-    (256 * 1024 + 256, 64),
-    (1024 * 1024 + 256, 16),
-];
+/// Size classes in bytes, close enough that a chunk which a cache keeps wastes little. They are no powers of two: a
+/// chunk of a round size needs a little more than that, and buffers a power of two apart compete for the same cache
+/// lines.
+const CLASSES: [usize; 22] = {
+    let mut classes = [2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024];
+    let mut at = 0;
+    while at < classes.len() {
+        classes[at] = classes[at] * 1024 + 256;
+        at += 1;
+    }
+    classes
+};
+/// Most bytes that wait for reuse.
+const IDLE_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Default)]
 struct Pool {
     free: [Vec<Box<[u8]>>; CLASSES.len()],
+    idle_bytes: usize,
 }
 
 impl Pool {
     fn take(&mut self, len: usize) -> Option<Box<[u8]>> {
-        self.free.get_mut(class_for(len)?)?.pop()
+        let bytes = self.free.get_mut(class_for(len)?)?.pop()?;
+        self.idle_bytes -= bytes.len();
+        Some(bytes)
     }
 
     fn give(&mut self, bytes: Box<[u8]>) {
-        let Some(class) = CLASSES.iter().position(|&(size, _)| size == bytes.len()) else { return };
-        if let (Some(free), Some(&(_, kept_max))) = (self.free.get_mut(class), CLASSES.get(class))
-            && free.len() < kept_max
-        {
+        let room = IDLE_BYTES_MAX.saturating_sub(self.idle_bytes);
+        let Ok(class) = CLASSES.binary_search(&bytes.len()) else { return };
+        if let Some(free) = self.free.get_mut(class).filter(|_| bytes.len() <= room) {
+            self.idle_bytes += bytes.len();
             free.push(bytes);
         }
     }
 }
 
 fn class_for(len: usize) -> Option<usize> {
-    CLASSES.iter().position(|&(size, _)| len <= size)
+    let class = CLASSES.partition_point(|&size| size < len);
+    (class < CLASSES.len()).then_some(class)
 }
 
 /// A buffer larger than every class is made to measure and not kept.
 fn capacity_for(len: usize) -> usize {
-    CLASSES.iter().map(|&(size, _)| size).find(|&size| len <= size).unwrap_or(len)
+    class_for(len).and_then(|class| CLASSES.get(class).copied()).unwrap_or(len)
 }
 
 /// The pool holds plain buffers, so a panic elsewhere cannot have left it in a bad state.
@@ -161,9 +181,14 @@ mod tests {
     #[test]
     fn kept_buffers_are_bounded_and_oversized_ones_not_kept() {
         let arena = Arena::new();
-        drop((0..100).map(|_| arena.take(200 * 1024)).collect::<Vec<_>>());
-        assert_eq!(arena.idle(), 64);
+        drop((0..300).map(|_| arena.take(200 * 1024)).collect::<Vec<_>>());
+        let kept = IDLE_BYTES_MAX / capacity_for(200 * 1024);
+        assert_eq!(arena.idle(), kept);
         drop(arena.take(3 << 20));
-        assert_eq!(arena.idle(), 64);
+        assert_eq!(arena.idle(), kept);
+        let reused = arena.take(200 * 1024);
+        assert_eq!(arena.idle(), kept - 1);
+        drop(reused);
+        assert_eq!(arena.idle(), kept);
     }
 }

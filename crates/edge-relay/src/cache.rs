@@ -15,6 +15,8 @@ use crate::queue::Chunk;
 #[derive(Default)]
 pub(crate) struct Cache {
     video: VecDeque<Chunk>,
+    /// Chunks at the front that are of the lowest temporal layer: nothing among them is looked at again.
+    settled: usize,
     video_bytes: usize,
     audio: VecDeque<(u64, Chunk)>,
     content: Content,
@@ -82,7 +84,7 @@ impl Cache {
             self.clear_video();
             self.content = Content::Layers;
         } else if chunk.hint.frame_start && chunk.layer().temporal == 0 {
-            self.retain(|layer| layer.temporal == 0);
+            self.forget_enhancement();
         }
         match self.content {
             Content::Nothing => return,
@@ -93,7 +95,7 @@ impl Cache {
         self.video.push_back(chunk.clone());
         if self.is_full(limits) {
             self.content = Content::Base;
-            self.retain(|layer| layer == Layer::BASE);
+            self.keep_base();
         }
         if self.is_full(limits) {
             self.clear_video();
@@ -104,13 +106,25 @@ impl Cache {
         self.video_bytes > limits.bytes_max || self.video.len() > limits.messages_max
     }
 
-    fn retain(&mut self, keep: impl Fn(Layer) -> bool) {
-        self.video.retain(|chunk| keep(chunk.layer()));
+    fn forget_enhancement(&mut self) {
+        while let Some(chunk) = self.video.get(self.settled) {
+            if chunk.layer().temporal == 0 {
+                self.settled += 1;
+            } else if let Some(chunk) = self.video.remove(self.settled) {
+                self.video_bytes -= chunk.len();
+            }
+        }
+    }
+
+    fn keep_base(&mut self) {
+        self.video.retain(|chunk| chunk.layer() == Layer::BASE);
+        self.settled = self.video.len();
         self.video_bytes = self.video.iter().map(Chunk::len).sum();
     }
 
     fn clear_video(&mut self) {
         self.video.clear();
+        self.settled = 0;
         self.video_bytes = 0;
         self.content = Content::Nothing;
     }

@@ -45,16 +45,11 @@ struct Entry {
     tracking: Tracking,
 }
 
-/// Entries for which an empty lane keeps room. What a burst needed beyond that is given back.
-const ROOM_KEPT: usize = 32;
-
 /// Two lanes in order of arrival: sound, which goes first and is bounded by age, and everything else.
 #[derive(Default)]
 pub(crate) struct Queue {
-    audio: VecDeque<Entry>,
-    audio_bytes: usize,
-    main: VecDeque<Entry>,
-    main_bytes: usize,
+    audio: Lane,
+    main: Lane,
     /// No further layer is dropped for age before this time.
     patient_until_ms: u64,
 }
@@ -69,12 +64,10 @@ pub(crate) enum Shed {
 
 impl Queue {
     pub(crate) fn push_audio(&mut self, chunk: Chunk, now_ms: u64) {
-        self.audio_bytes += chunk.len();
         self.audio.push_back(Entry { chunk, at_ms: now_ms, tracking: Tracking::Untracked });
     }
 
     pub(crate) fn push(&mut self, chunk: Chunk, tracking: Tracking, now_ms: u64) {
-        self.main_bytes += chunk.len();
         self.main.push_back(Entry { chunk, at_ms: now_ms, tracking });
     }
 
@@ -85,12 +78,9 @@ impl Queue {
 
     /// Removes the chunk that [`front`](Self::front) gave.
     pub(crate) fn pop(&mut self) {
-        if let Some(entry) = self.audio.pop_front() {
-            self.audio_bytes -= entry.chunk.len();
-        } else if let Some(entry) = self.main.pop_front() {
-            self.main_bytes -= entry.chunk.len();
+        if self.audio.pop_front().is_none() {
+            self.main.pop_front();
         }
-        self.give_back();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -102,7 +92,7 @@ impl Queue {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.audio_bytes + self.main_bytes
+        self.audio.bytes + self.main.bytes
     }
 
     /// Brings the queue back within its limits and takes note in `chain` of what will be missing.
@@ -123,28 +113,17 @@ impl Queue {
                 (None, Pressure::Enhancement) => break,
             }
         }
-        self.give_back();
         shed
-    }
-
-    /// Shrinks empty lanes: most subscribers are idle most of the time.
-    fn give_back(&mut self) {
-        for lane in [&mut self.audio, &mut self.main] {
-            if lane.is_empty() && lane.capacity() > ROOM_KEPT {
-                lane.shrink_to(ROOM_KEPT);
-            }
-        }
     }
 
     fn shed_audio(&mut self, limits: &QueueLimits, now_ms: u64, stats: &mut Stats) {
         while let Some(oldest) = self.audio.front() {
             let within = self.audio.len() <= limits.audio_messages_max
-                && self.audio_bytes <= limits.audio_bytes_max
+                && self.audio.bytes <= limits.audio_bytes_max
                 && now_ms.saturating_sub(oldest.at_ms) <= limits.audio_age_ms_max;
             if within {
                 return;
             }
-            self.audio_bytes -= oldest.chunk.len();
             self.audio.pop_front();
             stats.dropped.audio += 1;
         }
@@ -153,7 +132,7 @@ impl Queue {
     fn pressure(&self, limits: &QueueLimits, now_ms: u64) -> Option<Pressure> {
         let age_ms = |entry: &Entry| now_ms.saturating_sub(entry.at_ms);
         let oldest_ms = age_ms(self.main.front()?);
-        if self.main_bytes > limits.bytes_max || self.main.len() > limits.messages_max || oldest_ms > limits.age_ms_max
+        if self.main.bytes > limits.bytes_max || self.main.len() > limits.messages_max || oldest_ms > limits.age_ms_max
         {
             return Some(Pressure::Everything);
         }
@@ -185,11 +164,9 @@ impl Queue {
     }
 
     fn remove(&mut self, cut: Cut, stats: &mut Stats) {
-        let bytes = &mut self.main_bytes;
         self.main.retain(|entry| {
             let keep = !cut.covers(entry.chunk.layer());
             if !keep {
-                *bytes -= entry.chunk.len();
                 stats.dropped.count(entry.chunk.layer());
             }
             keep
@@ -203,7 +180,8 @@ impl Queue {
             self.drop_front(1, stats);
             return;
         }
-        let key = self.main.iter().rposition(|entry| entry.chunk.starts_key_frame()).filter(|&at| at > 0);
+        let starts = |(at, entry): (usize, &Entry)| entry.chunk.starts_key_frame().then_some(at);
+        let key = self.main.iter().enumerate().filter_map(starts).last().filter(|&at| at > 0);
         stats.skipped_to_key += 1;
         self.drop_front(key.unwrap_or(self.main.len()), stats);
         if key.is_none() {
@@ -212,9 +190,72 @@ impl Queue {
     }
 
     fn drop_front(&mut self, count: usize, stats: &mut Stats) {
-        for entry in self.main.drain(..count) {
-            self.main_bytes -= entry.chunk.len();
+        for entry in (0..count).map_while(|_| self.main.pop_front()) {
             stats.dropped.count(entry.chunk.layer());
+        }
+    }
+}
+
+/// Entries for which an empty lane keeps room. What a burst needed beyond that is given back.
+const ROOM_KEPT: usize = 32;
+
+/// Entries in order of arrival. The first has its place in the lane itself: most children hold one chunk at a time, and
+/// memory of its own for that is cold whenever a relay with many children comes by.
+#[derive(Default)]
+struct Lane {
+    first: Option<Entry>,
+    /// Empty while there is no first.
+    rest: VecDeque<Entry>,
+    /// Bytes of all entries.
+    bytes: usize,
+}
+
+impl Lane {
+    fn push_back(&mut self, entry: Entry) {
+        self.bytes += entry.chunk.len();
+        match &self.first {
+            None => self.first = Some(entry),
+            Some(_) => self.rest.push_back(entry),
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<Entry> {
+        let entry = std::mem::replace(&mut self.first, self.rest.pop_front())?;
+        self.bytes -= entry.chunk.len();
+        self.give_back();
+        Some(entry)
+    }
+
+    fn front(&self) -> Option<&Entry> {
+        self.first.as_ref()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.first.iter().chain(&self.rest)
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&Entry) -> bool) {
+        self.first.take_if(|entry| !keep(entry));
+        self.rest.retain(keep);
+        if self.first.is_none() {
+            self.first = self.rest.pop_front();
+        }
+        self.bytes = self.iter().map(|entry| entry.chunk.len()).sum();
+        self.give_back();
+    }
+
+    /// Shrinks an empty lane: most subscribers are idle most of the time.
+    fn give_back(&mut self) {
+        if self.rest.is_empty() && self.rest.capacity() > ROOM_KEPT {
+            self.rest.shrink_to(ROOM_KEPT);
         }
     }
 }
@@ -253,13 +294,13 @@ mod tests {
         while !queue.is_empty() {
             queue.pop();
         }
-        assert!(queue.main.capacity().max(queue.audio.capacity()) <= ROOM_KEPT);
+        assert!(queue.main.rest.capacity().max(queue.audio.rest.capacity()) <= ROOM_KEPT);
         for seq in 0..200 {
             queue.push(chunk(seq), Tracking::Untracked, 0);
             queue.push_audio(chunk(seq), 0);
         }
         queue.shed(&limits, 60_000, &mut chain, &mut stats);
         assert!(queue.is_empty());
-        assert!(queue.main.capacity().max(queue.audio.capacity()) <= ROOM_KEPT);
+        assert!(queue.main.rest.capacity().max(queue.audio.rest.capacity()) <= ROOM_KEPT);
     }
 }

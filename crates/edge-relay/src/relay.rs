@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use edge_link::{Receiver, Secret, Sender};
-use edge_wire::chunk::{self, CodecId, InnerSealed, Sealed};
+use bytes::Bytes;
+use edge_link::{Incoming, Receiver, Secret, Sender};
+use edge_wire::chunk::{self, CodecId, InnerSealed};
 use edge_wire::id::{KeyId, StreamId};
 use edge_wire::layer::Policy;
-use edge_wire::link::{Hint, Media};
+use edge_wire::link::Hint;
 
 use crate::Error;
 use crate::arena::Arena;
@@ -139,21 +140,25 @@ impl Relay {
         Ok(admitted)
     }
 
-    /// Opens a chunk from upstream and forwards it. `upstream` keeps the replay window of the link it came on.
-    pub fn forward_chunk(
+    /// Opens a message from upstream in its own buffer and forwards the chunk. `upstream` keeps the replay window of the
+    /// link it came on.
+    pub fn forward_message<B>(
         &mut self,
         stream: StreamId,
-        media: &Media<'_>,
+        message: Incoming<B>,
         upstream: &mut Receiver,
         now_ms: u64,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, Error>
+    where
+        B: AsMut<[u8]> + Into<Bytes>,
+    {
         if !self.streams.contains_key(&stream) {
             return Err(Error::StreamNotFound(stream));
         }
-        let chunk = Sealed::parse(media.chunk)?;
-        check_header(stream, &chunk.header)?;
-        let inner = upstream.open(media.seq, &chunk).map_err(Error::OuterOpenFailed)?;
-        self.forward(stream, inner, media.hint, now_ms)
+        check_header(stream, message.header())?;
+        let hint = message.hint();
+        let inner = upstream.open_in_place(message).map_err(Error::OuterOpenFailed)?;
+        self.forward(stream, inner, hint, now_ms)
     }
 
     /// Seals the next chunk for one subscriber, or `None` when it has none that may go now. Call it when the transport

@@ -4,12 +4,12 @@
 mod common;
 
 use common::{STREAM, base, chunk, config, drain, drained_seqs, key, open, receiver, relay, wish};
-use edge_link::Sender;
+use edge_link::{Incoming, Sender};
 use edge_relay::{Error, Relay};
 use edge_wire::chunk::{CodecId, Header, InnerSealed};
 use edge_wire::id::{LinkSeq, StreamId};
 use edge_wire::layer::{Layer, Policy};
-use edge_wire::link::{Hint, Media};
+use edge_wire::link::Hint;
 use proptest::prelude::*;
 
 #[test]
@@ -75,7 +75,8 @@ proptest! {
             Some(cut) => message.truncate(cut.index(message.len())),
             None => { let at = at.index(message.len()); message[at] ^= 1 << bit; }
         }
-        if let Ok(media) = Media::parse(&message) && relay.forward_chunk(STREAM, &media, &mut upstream, 0).is_ok() {
+        let incoming = Incoming::parse(message);
+        if incoming.is_ok_and(|incoming| relay.forward_message(STREAM, incoming, &mut upstream, 0).is_ok()) {
             // Epoch, counter, codec, layer and hint are clear text on the hop: changing them cannot be noticed here.
             let sent = drain(&mut relay, a, 0);
             prop_assert!(sent.len() <= 1);
@@ -84,8 +85,7 @@ proptest! {
             }
         } else {
             prop_assert_eq!(relay.ready().count(), 0);
-            let media = Media::parse(&whole).unwrap();
-            prop_assert_eq!(relay.forward_chunk(STREAM, &media, &mut upstream, 0), Ok(1));
+            prop_assert_eq!(forward(&mut relay, &whole, &mut upstream), Ok(1));
         }
     }
 }
@@ -97,5 +97,5 @@ fn seal(inner: &InnerSealed, hint: Hint, seq: u64) -> Vec<u8> {
 }
 
 fn forward(relay: &mut Relay, message: &[u8], upstream: &mut edge_link::Receiver) -> Result<usize, Error> {
-    relay.forward_chunk(STREAM, &Media::parse(message).unwrap(), upstream, 0)
+    relay.forward_message(STREAM, Incoming::parse(message.to_vec()).unwrap(), upstream, 0)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use common::{chunk, drain, hex, hex_array, layer_of, name, policy_of, relay, vectors, wish};
 use edge_crypto::aead;
 use edge_crypto::hash::sha256;
-use edge_link::{Receiver, Secret, Sender};
+use edge_link::{Incoming, Receiver, Secret, Sender};
 use edge_relay::{Arena, Error, Relay, Start, Subscription};
 use edge_wire::chunk::{CodecId, Header, InnerSealed, Sealed};
 use edge_wire::domain;
@@ -113,9 +113,9 @@ fn tiers_keep_inner_bytes_and_the_viewer_reads_the_plaintext() {
             }
             drain(&mut relay, handle, 0);
 
-            let media = Media::parse(&message).unwrap();
-            assert_eq!(media.chunk, hex(&pair[0]["wire"]), "{} tier {tier}", case["id"]);
-            assert_eq!(relay.forward_chunk(first.stream, &media, &mut receiver, 0).unwrap(), 1);
+            assert_eq!(Media::parse(&message).unwrap().chunk, hex(&pair[0]["wire"]), "{} tier {tier}", case["id"]);
+            let incoming = Incoming::parse(message).unwrap();
+            assert_eq!(relay.forward_message(first.stream, incoming, &mut receiver, 0).unwrap(), 1);
             message = relay.poll(handle, 0, &Arena::new()).unwrap().unwrap().message.to_vec();
             receiver = Receiver::new(transit(next), &hex(&next["link_id"]));
         }

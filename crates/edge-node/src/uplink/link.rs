@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use edge_link::Receiver;
+use bytes::{Bytes, BytesMut};
+use edge_link::{Incoming, Receiver};
 use edge_net::{CloseCode, Endpoint, Expect, Session};
-use edge_wire::chunk::{InnerSealed, Sealed};
+use edge_wire::chunk::InnerSealed;
 use edge_wire::control::{Message, Refusal, Role};
 use edge_wire::id::{Fingerprint, StreamId};
 use edge_wire::layer::Policy;
-use edge_wire::link::{Hint, Media};
+use edge_wire::link::Hint;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -216,7 +216,7 @@ impl Link {
         loop {
             tokio::select! {
                 message = granted.session.recv_message() => match message {
-                    Ok(bytes) => self.media(granted, peer, &bytes).await,
+                    Ok(bytes) => self.media(granted, peer, bytes).await,
                     Err(error) => return error.into(),
                 },
                 message = granted.session.recv_control() => match message.map(|bytes| Message::parse(&bytes)) {
@@ -269,7 +269,7 @@ impl Link {
             // One that goes on all the same is heard no longer than this.
             let _ = timeout(ALL_LAST_MEDIA, async {
                 while let Ok(Ok(bytes)) = timeout(LAST_MEDIA, granted.session.recv_message()).await {
-                    self.media(granted, peer, &bytes).await;
+                    self.media(granted, peer, bytes).await;
                 }
             })
             .await;
@@ -277,15 +277,24 @@ impl Link {
         self.report(peer, News::Control(message)).await;
     }
 
-    async fn media(&self, granted: &mut Granted, peer: Fingerprint, message: &Bytes) {
-        let opened = Media::parse(message).ok().and_then(|media| {
-            let chunk = Sealed::parse(media.chunk).ok()?;
-            chunk.header.check().ok()?;
-            (chunk.header.stream == self.stream).then_some(())?;
-            Some((granted.receiver.open(media.seq, &chunk).ok()?, media.hint))
-        });
+    async fn media(&self, granted: &mut Granted, peer: Fingerprint, message: Bytes) {
+        let opened = self.open(granted, message);
         let news = opened.map_or(News::Unopened, |(chunk, hint)| News::Media(chunk, hint));
         self.report(peer, news).await;
+    }
+
+    fn open(&self, granted: &mut Granted, message: Bytes) -> Option<(InnerSealed, Hint)> {
+        let message = match message.try_into_mut() {
+            // A chunk may be kept for long, and its buffer with it.
+            Ok(roomy) if roomy.capacity() / 2 > roomy.len() => BytesMut::from(&roomy[..]),
+            Ok(message) => message,
+            Err(shared) => BytesMut::from(shared),
+        };
+        let incoming = Incoming::parse(message).ok()?;
+        incoming.header().check().ok()?;
+        (incoming.header().stream == self.stream).then_some(())?;
+        let hint = incoming.hint();
+        Some((granted.receiver.open_in_place(incoming).ok()?, hint))
     }
 }
 
