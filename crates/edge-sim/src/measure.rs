@@ -8,6 +8,8 @@ use crate::media::{INTERVAL_US, Sheet};
 pub const DEADLINE_US: u64 = 1_000_000;
 /// How late a base picture may be and still be in time for a live conversation, in µs.
 pub const IN_TIME_US: u64 = 200_000;
+/// Time without any loss after which the picture counts as whole, in µs.
+pub const WHOLE_US: u64 = 2_000_000;
 /// How long after an upset its consequences are looked for, in µs.
 pub const UPSET_US: u64 = 5_000_000;
 
@@ -79,6 +81,8 @@ pub struct Shown {
     pub progress: Vec<(u64, u64)>,
     /// Numbers of lost pictures, ascending.
     pub lost_numbers: Vec<u64>,
+    /// When its stays began and ended, in µs.
+    pub stays_us: Vec<(u64, u64)>,
 }
 
 /// Works out what a viewer could show. Its last stay must have ended.
@@ -87,6 +91,8 @@ pub fn shown(seen: &Seen, sheets: &[Sheet]) -> Shown {
     for stay in &seen.stays {
         let decodable = walk(*stay, seen, sheets, &mut out);
         progress(*stay, &decodable, seen, sheets, &mut out);
+        let at_us = |number: u64| sheets.get(number as usize).map_or(number * INTERVAL_US, |sheet| sheet.at_us);
+        out.stays_us.push((at_us(stay.from), at_us(stay.to)));
     }
     out
 }
@@ -142,23 +148,36 @@ fn progress(stay: Stay, decodable: &[bool], seen: &Seen, sheets: &[Sheet], out: 
 }
 
 impl Shown {
-    /// The longest time without anything newer that touches the [`UPSET_US`] after `at_us`, in µs. None when the viewer
-    /// had not begun or had left.
-    pub fn gap_after_us(&self, at_us: u64) -> Option<u64> {
-        let begun = self.progress.first().is_some_and(|(_, first)| *first <= at_us);
-        let stayed = self.progress.last().is_some_and(|(_, last)| *last >= at_us + UPSET_US);
-        let until = at_us + UPSET_US;
-        let pairs = self.progress.windows(2).filter(|pair| pair[1].1 >= at_us && pair[0].1 <= until);
-        pairs.map(|pair| pair[1].1 - pair[0].1).max().filter(|_| begun && stayed)
+    /// The longest time without anything newer that touches the time from an upset at `at_us` until `until_us`, both in
+    /// µs, as is the result. None when the viewer had not begun or left meanwhile.
+    pub fn gap_after_us(&self, at_us: u64, until_us: u64) -> Option<u64> {
+        let (from_us, to_us) = self.stay_us(at_us, until_us)?;
+        let stay = || self.progress.iter().map(|(_, at)| *at).filter(|at| (from_us..=to_us + DEADLINE_US).contains(at));
+        let begun = stay().next().is_some_and(|first| first <= at_us);
+        // Nothing came any more: the gap lasts at least to the end of the stay.
+        let pairs = stay().zip(stay().skip(1).chain([to_us]));
+        let longest = pairs.filter(|(from, to)| *to >= at_us && *from < until_us).map(|(from, to)| to.max(from) - from);
+        longest.max().filter(|_| begun)
     }
 
-    /// How long after `at_us` the last picture was lost that the upset at that time cost, in µs; 0 if it cost none.
-    pub fn whole_after_us(&self, at_us: u64) -> u64 {
-        let first = at_us / INTERVAL_US;
-        let until = (at_us + UPSET_US) / INTERVAL_US;
+    /// How long after an upset at `at_us` the picture was whole again: the last picture lost before [`WHOLE_US`] without
+    /// any loss, or before `until_us`; all in µs. 0 if none was lost.
+    pub fn whole_after_us(&self, at_us: u64, until_us: u64) -> u64 {
+        let (first, until) = (at_us / INTERVAL_US, until_us / INTERVAL_US);
         let from = self.lost_numbers.partition_point(|number| *number < first);
-        let hit = self.lost_numbers.iter().skip(from).take_while(|number| **number < until);
-        hit.last().map_or(0, |last| (last + 1) * INTERVAL_US - at_us.min((last + 1) * INTERVAL_US))
+        let mut whole = first;
+        for number in self.lost_numbers.iter().skip(from).take_while(|number| **number < until) {
+            if number - whole > WHOLE_US / INTERVAL_US {
+                break;
+            }
+            whole = number + 1;
+        }
+        if whole == first { 0 } else { (whole * INTERVAL_US).saturating_sub(at_us) }
+    }
+
+    /// The stay that holds a whole time.
+    fn stay_us(&self, at_us: u64, until_us: u64) -> Option<(u64, u64)> {
+        self.stays_us.iter().find(|(from, to)| *from <= at_us && until_us <= *to).copied()
     }
 
     /// Times between pictures that moved the show on, in µs.
@@ -204,7 +223,7 @@ mod tests {
         let shown = shown(&seen(200, &[]), &sheets(200));
         assert_eq!((shown.pictures, shown.lost, shown.base, shown.base_late), (140, 0, 35, 0));
         assert!(shown.intervals_us().all(|interval| interval == INTERVAL_US));
-        assert_eq!(shown.whole_after_us(1_000_000), 0);
+        assert_eq!(shown.whole_after_us(1_000_000, 6_000_000), 0);
     }
 
     #[test]
@@ -221,9 +240,36 @@ mod tests {
         sheets[76].refers_back = 0;
         let shown = shown(&seen(400, &missing), &sheets);
         let at_us = 61 * INTERVAL_US;
-        assert_eq!(shown.gap_after_us(at_us), Some(16 * INTERVAL_US));
-        assert_eq!(shown.gap_after_us(250 * INTERVAL_US), None, "the viewer left before the upset was over");
-        assert_eq!(shown.whole_after_us(at_us), 15 * INTERVAL_US);
+        let after = |at_us: u64| (at_us, at_us + UPSET_US);
+        let gap_us = |(at_us, until_us)| shown.gap_after_us(at_us, until_us);
+        assert_eq!(gap_us(after(at_us)), Some(16 * INTERVAL_US));
+        assert_eq!(gap_us((at_us, at_us + INTERVAL_US)), Some(16 * INTERVAL_US));
+        assert_eq!(gap_us(after(300 * INTERVAL_US)), None, "the viewer left before the upset was over");
+        assert_eq!(shown.whole_after_us(at_us, at_us + UPSET_US), 15 * INTERVAL_US);
+    }
+
+    #[test]
+    fn an_absence_is_no_gap() {
+        let mut seen = Seen::default();
+        for stay in [0..100_u64, 340..700] {
+            stay.clone().for_each(|number| {
+                seen.note(number, 20_000);
+            });
+            seen.leave(stay.end);
+        }
+        let mut sheets = sheets(700);
+        sheets[340].refers_back = 0;
+        let shown = shown(&seen, &sheets);
+        assert_eq!(shown.gap_after_us(80 * INTERVAL_US, 230 * INTERVAL_US), None);
+        assert_eq!(shown.gap_after_us(80 * INTERVAL_US, 99 * INTERVAL_US), Some(INTERVAL_US));
+        assert_eq!(shown.gap_after_us(400 * INTERVAL_US, 550 * INTERVAL_US), Some(INTERVAL_US));
+    }
+
+    #[test]
+    fn a_picture_that_never_comes_back_is_a_gap() {
+        let missing: Vec<u64> = (100..400).collect();
+        let shown = shown(&seen(400, &missing), &sheets(400));
+        assert!(shown.gap_after_us(100 * INTERVAL_US, 250 * INTERVAL_US) >= Some(290 * INTERVAL_US));
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Mesh {
             DropWhy::Misdeed(_) => STARVED_REST_MS,
             DropWhy::Loop | DropWhy::TooDeep | DropWhy::Wayless | DropWhy::Replaced | DropWhy::Surplus => 0,
         };
-        if why == DropWhy::Silent {
+        if matches!(why, DropWhy::Silent | DropWhy::NeverDelivered) {
             self.table.unreachable(peer);
         }
         if rest_ms > 0 {

@@ -17,7 +17,7 @@ const MIXED_MIN: u32 = 8;
 /// Repeated chunks within the spans that prove a replayer: an honest link never sends a chunk twice.
 const REPEATED_MIN: u32 = 16;
 /// Base chunks missing within the spans, and their share as one of this many, that make a starver.
-const MISSED_MIN: u32 = 8;
+const MISSED_MIN: u32 = 6;
 const MISSED_SHARE: u32 = 4;
 /// A base chunk that comes this much later than another parent's, in ms, is slow.
 pub(super) const SLOW_MS: u64 = 150;

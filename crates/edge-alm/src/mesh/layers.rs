@@ -8,14 +8,18 @@ use super::{Arrival, Media, Why};
 pub(super) const WINDOW_MS: u64 = 500;
 /// Chunks that are this much older than they have to be, in ms, stand in a queue.
 const QUEUED_MS: u64 = 150;
+/// The same for a queue that is no key frame's.
+const STANDING_MS: u64 = 250;
 /// Chunks that are this much older than they have to be, in ms, are worth another parent to compare with.
 const LATE_MS: u64 = 300;
 /// How long a queue explains missing layers, in ms: a relay gives up layers for a child whose chunks wait.
 const QUEUE_MS: u64 = 2_000;
 /// Windows in a row with missing layers that count although nothing shows how long chunks waited.
 const GAPS_MIN: u32 = 8;
-/// How long the least age is remembered, in ms: twice this at most.
+/// How long the least age of a way is remembered, in ms: twice this at most.
 const AGE_MS: u64 = 5_000;
+/// The same for the least age over any parent.
+const BEST_AGE_MS: u64 = 30_000;
 /// How long upper layers may take to come after they were asked for, in ms: until the next key frame and a little.
 const GRACE_MS: u64 = 3_000;
 /// Time without trouble before a first step up, in ms.
@@ -42,7 +46,11 @@ pub(super) struct Layers {
     /// Chunks of a cell for each base picture, in [`PARTS`], when all is well.
     usual: [u32; CELLS],
     age: Age,
+    /// Whichever parent they came from.
+    best_age: Age,
     excess_ms: u64,
+    /// How much later than over the best parent of late chunks come, in ms.
+    late_ms: u64,
     /// When chunks last stood in a queue.
     queued_ms: Option<u64>,
     /// Windows in a row in which layers were missing.
@@ -80,8 +88,10 @@ impl Layers {
             top: Layer::BASE,
             counts: [0; CELLS],
             usual: [0; CELLS],
-            age: Age::default(),
+            age: Age::new(AGE_MS),
+            best_age: Age::new(BEST_AGE_MS),
             excess_ms: 0,
+            late_ms: 0,
             queued_ms: None,
             gaps: 0,
             window_ms: now_ms,
@@ -109,9 +119,9 @@ impl Layers {
         self.grace_until_ms = now_ms.saturating_add(GRACE_MS);
     }
 
-    /// Whether chunks come so late that every parent's way may be at fault.
+    /// Whether chunks come so late that every parent may be at fault.
     pub(super) fn is_late(&self) -> bool {
-        self.excess_ms >= LATE_MS
+        self.excess_ms >= LATE_MS || self.late_ms >= LATE_MS
     }
 
     pub(super) fn wanted(&self) -> Policy {
@@ -159,7 +169,7 @@ impl Layers {
 
     /// Another parent is the primary from now on: its ages are its own, and its layers take their time.
     pub(super) fn switched(&mut self, now_ms: u64) {
-        self.age = Age::default();
+        self.age = Age::new(AGE_MS);
         self.excess_ms = 0;
         self.queued_ms = None;
         self.gaps = 0;
@@ -170,8 +180,10 @@ impl Layers {
         self.recovering = self.top != Layer::BASE;
     }
 
-    /// The primary found another way to the source: its layers take their time.
+    /// The primary found another way to the source: ages are other ones, and its layers take their time.
     pub(super) fn rerouted(&mut self, now_ms: u64) {
+        self.age = Age::new(AGE_MS);
+        self.excess_ms = 0;
         self.grace_until_ms = now_ms.saturating_add(GRACE_MS);
         self.gaps = 0;
     }
@@ -187,6 +199,7 @@ impl Layers {
     pub(super) fn note(&mut self, now_ms: u64, arrival: &Arrival) {
         if let Some(age_ms) = arrival.age_ms {
             self.age.note(now_ms, age_ms);
+            self.best_age.note(now_ms, age_ms);
         }
         if arrival.media == Media::Sound {
             return;
@@ -213,6 +226,9 @@ impl Layers {
         self.window_ms = now_ms;
         self.gaps = if self.end_counts(now_ms) { self.gaps.saturating_add(1) } else { 0 };
         let age_ms = self.age.end_window();
+        if let Some(late_ms) = self.best_age.end_window() {
+            self.late_ms = late_ms;
+        }
         let excess_ms = age_ms.unwrap_or(0).max(lag_ms);
         if excess_ms > QUEUED_MS {
             self.queued_ms = Some(now_ms);
@@ -220,8 +236,9 @@ impl Layers {
         // Without a queue it is the parent that lacks the layers, and asking for less would only keep them away.
         let was_queued = self.queued_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) <= QUEUE_MS);
         let has_gaps = self.gaps > 0 && (was_queued || (age_ms.is_none() && self.gaps >= GAPS_MIN));
-        // A queue that shrinks needs no second step.
-        let is_queued = excess_ms > QUEUED_MS && (self.last != Step::Down || excess_ms >= self.excess_ms);
+        // A key frame fills a queue that is gone a window later. A queue that shrinks needs no second step.
+        let stays = excess_ms > STANDING_MS || (excess_ms > QUEUED_MS && self.excess_ms > QUEUED_MS);
+        let is_queued = stays && (self.last != Step::Down || excess_ms >= self.excess_ms);
         self.excess_ms = excess_ms;
         if self.pinned.is_some() {
             return Moved::No;
@@ -304,18 +321,25 @@ impl Layers {
 }
 
 /// The least age of late, as a floor under the ages of a window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Age {
+    span_ms: u64,
     now: Option<u32>,
     half: Option<(u64, u32)>,
     former: Option<u32>,
 }
 
 impl Age {
+    fn new(span_ms: u64) -> Self {
+        Self { span_ms, now: None, half: None, former: None }
+    }
+
     fn note(&mut self, now_ms: u64, age_ms: u32) {
         self.now = Some(self.now.map_or(age_ms, |least| least.min(age_ms)));
         self.half = match self.half {
-            Some((since_ms, least)) if now_ms.saturating_sub(since_ms) < AGE_MS => Some((since_ms, least.min(age_ms))),
+            Some((since_ms, least)) if now_ms.saturating_sub(since_ms) < self.span_ms => {
+                Some((since_ms, least.min(age_ms)))
+            }
             other => {
                 self.former = other.map(|(_, least)| least);
                 Some((now_ms, age_ms))

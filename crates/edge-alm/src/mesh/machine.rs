@@ -8,6 +8,7 @@ use edge_wire::layer::Policy;
 use super::conduct::Charge;
 use super::layers::Layers;
 use super::link::{Link, Stage};
+use super::pace::Cadence;
 use super::plan::{self, Request};
 use super::table::Table;
 use super::window::{Kind, Seen, Window};
@@ -56,6 +57,7 @@ pub struct Mesh {
     /// Times at which the primary faltered.
     pub(super) hiccups: VecDeque<u64>,
     pub(super) rate: Rate,
+    pub(super) cadence: Cadence,
     late_run: u32,
 }
 
@@ -149,6 +151,7 @@ impl Mesh {
             timers,
             hiccups: VecDeque::new(),
             rate: Rate { since_ms: now_ms, ..Rate::default() },
+            cadence: Cadence::default(),
             late_run: 0,
         }
     }
@@ -338,6 +341,9 @@ impl Mesh {
         let proven = self.proven().unwrap_or(arrival.key);
         if self.window.open(self.now_ms, place, arrival, proven) {
             self.counters.opened += 1;
+            if matches!(Kind::of(arrival), Kind::Base(_)) {
+                self.cadence.note();
+            }
             self.late_run = 0;
             self.rate.bytes = self.rate.bytes.saturating_add(u64::from(arrival.bytes));
         }

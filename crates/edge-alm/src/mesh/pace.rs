@@ -72,9 +72,70 @@ impl Pace {
     }
 }
 
+/// Time over which base chunks are counted, in ms.
+const WINDOW_MS: u64 = 500;
+/// Counts are kept in this many parts.
+const PARTS: u32 = 16;
+/// Base chunks of a window, in [`PARTS`], below which nothing is said about the next one.
+const USUAL_MIN: u32 = 2 * PARTS;
+
+/// How often something new of the base comes, whoever sends it.
+#[derive(Debug, Default)]
+pub(super) struct Cadence {
+    since_ms: u64,
+    count: u32,
+    /// Chunks of a window when all is well, in [`PARTS`].
+    usual: u32,
+    is_sparse: bool,
+}
+
+impl Cadence {
+    /// Takes note of a base chunk that opened.
+    pub(super) fn note(&mut self) {
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Ends the window when its time is over.
+    pub(super) fn roll(&mut self, now_ms: u64) {
+        if now_ms.saturating_sub(self.since_ms) < WINDOW_MS {
+            return;
+        }
+        self.since_ms = now_ms;
+        let count = std::mem::take(&mut self.count).saturating_mul(PARTS);
+        self.is_sparse = self.usual >= USUAL_MIN && count.saturating_mul(2) < self.usual;
+        if !self.is_sparse {
+            self.usual = if self.usual == 0 { count } else { (self.usual.saturating_mul(7).saturating_add(count)) / 8 };
+        } else {
+            // What stays sparse is usual in the end.
+            self.usual -= self.usual / 16;
+        }
+    }
+
+    /// Whether much less came than usual.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.is_sparse
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_of_what_is_usual_is_sparse_until_it_is_usual() {
+        let mut cadence = Cadence::default();
+        let mut window = |at: u64, count: u32| {
+            (0..count).for_each(|_| cadence.note());
+            cadence.roll(at * WINDOW_MS);
+            cadence.is_sparse()
+        };
+        assert!((1..20).all(|at| !window(at, 3 + (at % 2) as u32)));
+        assert!(window(20, 1));
+        assert!(!window(21, 2));
+        assert!(window(22, 0));
+        let until = (23..200).find(|at| !window(*at, 1)).unwrap();
+        assert!((30..60).contains(&until), "{until}");
+    }
 
     #[test]
     fn bursts_are_one_and_the_rare_interval_does_not_count() {

@@ -23,6 +23,8 @@ const BAN_MS_MAX: u64 = 24 * 3_600_000;
 const TRIAL_AGAIN_MS: u64 = 20_000;
 /// The same for one that was left for a better one.
 const RETURN_MS: u64 = 60_000;
+/// How much older than the latest of all an offer may be to show that its peer is there, in ms.
+const LIVELY_MS: u64 = 8_000;
 /// Voices remembered for one offer.
 const ORIGINS_MAX: usize = 4;
 
@@ -176,6 +178,13 @@ impl Table {
     /// Those that may be asked now, for the planner to rank.
     pub(super) fn candidates(&self, now_ms: u64) -> impl Iterator<Item = Candidate<'_>> {
         self.due(now_ms).map(candidate)
+    }
+
+    /// Those among them that measured hardly earlier than the latest one of all, and so were there a moment ago.
+    pub(super) fn lively(&self, now_ms: u64) -> impl Iterator<Item = Candidate<'_>> {
+        let latest = self.known.values().map(|known| known.offer.measured_at_unix_ms).max().unwrap_or(0);
+        let since = latest.saturating_sub(LIVELY_MS);
+        self.due(now_ms).filter(move |known| known.offer.measured_at_unix_ms >= since).map(candidate)
     }
 
     /// Those among them that were not tried lately for a better way.

@@ -37,7 +37,8 @@ const STANDBY_PATIENCE: u64 = 2;
 const STANDBY_SILENCE_MS_MIN: u64 = 1_500;
 /// Silence of a parent, in ms, from which on another one is looked for beside it.
 const STUMBLE_MS: u64 = 500;
-/// Slowness of the primary that ends its time, in ms: when nothing is left to shed, and in any case.
+/// Slowness of the primary that ends its time, in ms: when nothing is left to shed or far too much waits, and in any
+/// case.
 const SLOW_MS_BASE: u64 = 1_000;
 const SLOW_MS_ANY: u64 = 2_000;
 /// Slowness of a standby that has it replaced, in ms.
@@ -80,6 +81,7 @@ impl Mesh {
         self.arbitrate();
         self.heal();
         self.measure_rate();
+        self.cadence.roll(self.now_ms);
         self.follow_layers();
         self.find_primary();
         self.find_standby();
@@ -182,7 +184,8 @@ impl Mesh {
     fn judge_slowness(&mut self) {
         let Some(primary) = self.primary() else { return };
         let (peer, slow_ms) = (primary.peer, primary.conduct.slow_ms());
-        if slow_ms >= SLOW_MS_ANY || (slow_ms >= SLOW_MS_BASE && self.layers.is_at_base()) {
+        let nothing_helps = self.layers.is_at_base() || self.layers.is_late();
+        if slow_ms >= SLOW_MS_ANY || (slow_ms >= SLOW_MS_BASE && nothing_helps) {
             self.tell_delay(&peer);
             let rival = self.best_standby().filter(|rival| {
                 self.link(rival).is_some_and(|link| !link.is_silent(self.now_ms) && link.conduct.slow_ms() == 0)
@@ -348,42 +351,43 @@ impl Mesh {
         }
     }
 
-    /// Asks for a standby when there is none, and for a third parent when one has to tell who is right, nobody
-    /// delivers, or chunks come late from all.
+    /// Two, and a third when one has to tell who is right, nobody delivers, or chunks come late or rarely from all.
+    fn wanted_parents(&self) -> usize {
+        let is_thin = self.cadence.is_sparse() || self.layers.is_late();
+        if self.is_disputed() || self.is_in_need() || is_thin { ACTIVE_MAX } else { 2 }
+    }
+
+    /// Asks for as many parents as are wanted.
     fn find_standby(&mut self) {
+        if self.primary().is_none() {
+            return;
+        }
         let now_ms = self.now_ms;
-        let wanted = match self.primary() {
-            None => return,
-            Some(_) if self.is_disputed() || self.is_in_need() => ACTIVE_MAX,
-            Some(_) if self.layers.is_late() => ACTIVE_MAX,
-            Some(_) => 2,
-        };
-        if self.is_full() || self.live() >= wanted {
+        if self.is_full() || self.live() >= self.wanted_parents() {
             return self.rotate();
         }
         if now_ms < self.timers.standby_ms {
             return;
         }
-        // In need, the next parent is to bring everything.
-        let policy = if self.is_in_need() { self.layers.policy() } else { self.standby_policy() };
-        match self.pick_spare() {
-            Some(peer) => self.ask(peer, policy),
+        let is_urgent = self.wanted_parents() == ACTIVE_MAX;
+        match self.pick_spare(is_urgent) {
+            // Who is needed now is asked for everything: that goes before standbys that others have.
+            Some(peer) if is_urgent => self.try_out(peer),
+            Some(peer) => self.ask(peer, self.standby_policy()),
             None => self.timers.standby_ms = self.back_off(),
         }
     }
 
-    /// Parents that count as such: a standby that is silent while the primary delivers does not.
+    /// Parents that count as such: a standby that is silent while the primary delivers does not, nor does one that does
+    /// not answer.
     fn live(&self) -> usize {
         let now_ms = self.now_ms;
         let is_calm = self.primary().is_some_and(|primary| !primary.is_silent(now_ms));
-        let is_gone = |link: &&Link| link.silent_ms(now_ms) > STUMBLE_MS.max(link.pace.silence_ms().saturating_mul(2));
-        let in_need = self.is_in_need();
-        let is_mute = |link: &&Link| match link.stage {
-            Stage::Asked(at_ms) => in_need && now_ms.saturating_sub(at_ms) >= ANSWER_MS_PATIENT,
-            Stage::Granted(_) => false,
+        let is_gone = |link: &&Link| match link.stage {
+            Stage::Asked(at_ms) => now_ms.saturating_sub(at_ms) > ANSWER_MS_PATIENT,
+            Stage::Granted(_) => link.silent_ms(now_ms) > STUMBLE_MS.max(link.pace.silence_ms().saturating_mul(2)),
         };
-        let counts = |link: &&Link| !is_mute(link) && (link.role == Role::Primary || !is_calm || !is_gone(link));
-        self.links.iter().filter(counts).count()
+        self.links.iter().filter(|link| link.role == Role::Primary || !is_calm || !is_gone(link)).count()
     }
 
     /// While nobody delivers, gives up the latest extra parent now and then, so that another can be tried.
@@ -394,7 +398,7 @@ impl Mesh {
             (self.timers.rotate_wait_ms, self.timers.rotate_ms) = (ROTATE_MS_MIN, now_ms.saturating_add(ROTATE_MS_MIN));
             return;
         }
-        if now_ms < self.timers.rotate_ms || self.pick_spare().is_none() {
+        if now_ms < self.timers.rotate_ms || self.pick_spare(true).is_none() {
             return;
         }
         self.timers.rotate_wait_ms = self.timers.rotate_wait_ms.saturating_mul(2).clamp(ROTATE_MS_MIN, ROTATE_MS_MAX);
@@ -413,29 +417,30 @@ impl Mesh {
         self.primary().is_none_or(|primary| !primary.is_usable() || nobody_delivers)
     }
 
-    /// One more parent; in need, one without room as well: what is known of its room may be old.
-    fn pick_spare(&self) -> Option<Fingerprint> {
-        let in_need = || {
-            let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
-            let avoid = self.peers();
-            let request = self.request(self.layers.policy(), &[], &avoid);
-            plan::last_resort(&candidates, &request).map(|it| it.offer.peer)
-        };
-        match self.is_in_need() {
-            true => self.pick_beside(self.layers.policy()).or_else(in_need),
-            false => self.pick_standby(),
+    /// Asks a peer for everything although it is not the primary.
+    fn try_out(&mut self, peer: Fingerprint) {
+        self.ask(peer, self.layers.policy());
+        self.link_mut(&peer).into_iter().for_each(|link| link.is_trial = true);
+    }
+
+    /// One more parent. If that is urgent, one that gave a sign of life lately before others, and one without room as
+    /// well: what is known of its room may be old.
+    fn pick_spare(&self, is_urgent: bool) -> Option<Fingerprint> {
+        if !is_urgent {
+            return self.pick_standby();
         }
+        let avoid = self.peers();
+        let request = self.request(self.layers.policy(), self.primary_chain(), &avoid);
+        let all: Vec<_> = self.table.candidates(self.now_ms).collect();
+        let lively: Vec<_> = self.table.lively(self.now_ms).collect();
+        let found = plan::standby(&lively, &request).or_else(|| plan::standby(&all, &request));
+        found.or_else(|| plan::last_resort(&all, &request)).map(|it| it.offer.peer)
     }
 
     fn pick_standby(&self) -> Option<Fingerprint> {
-        self.pick_beside(Policy::BLINKING_DOT)
-    }
-
-    /// A peer whose way shares little with the primary's.
-    fn pick_beside(&self, policy: Policy) -> Option<Fingerprint> {
         let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
         let avoid = self.peers();
-        let request = self.request(policy, self.primary_chain(), &avoid);
+        let request = self.request(Policy::BLINKING_DOT, self.primary_chain(), &avoid);
         plan::standby(&candidates, &request).map(|candidate| candidate.offer.peer)
     }
 
@@ -458,8 +463,7 @@ impl Mesh {
         self.timers.improve_wait_ms = wait_ms.saturating_mul(2).min(IMPROVE_MS_MAX);
         if let Some(trial) = may_switch.then(|| self.nearer(cost)).flatten() {
             self.table.tried(now_ms, &trial);
-            self.ask(trial, self.layers.policy());
-            self.link_mut(&trial).into_iter().for_each(|link| link.is_trial = true);
+            self.try_out(trial);
         } else if let Some(other) = self.more_independent() {
             self.ask(other, self.standby_policy());
         }
@@ -518,7 +522,7 @@ impl Mesh {
     fn prune(&mut self) {
         let now_ms = self.now_ms;
         let delivers = |link: &Link| link.is_usable() && link.heard_ms.is_some() && !link.is_silent(now_ms);
-        let calm = self.primary().is_some_and(delivers) && !self.is_disputed();
+        let calm = self.primary().is_some_and(delivers) && self.wanted_parents() < ACTIVE_MAX;
         let spare = || self.links.iter().filter(|link| link.role == Role::Standby);
         if !calm || spare().count() < 2 || !spare().all(|link| delivers(link) && link.demote_ms.is_none()) {
             self.timers.surplus_ms = None;

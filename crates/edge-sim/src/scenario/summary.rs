@@ -3,7 +3,7 @@
 use edge_alm::mesh::SwitchWhy;
 
 use super::Stage;
-use crate::measure::{Shown, percentile, shown};
+use crate::measure::{IN_TIME_US, Shown, UPSET_US, percentile, shown};
 use crate::plot::{Chart, Kind, Lines, Map};
 use crate::space::{Index, Terms, best_tree};
 use crate::world::{Upset, World};
@@ -130,6 +130,11 @@ pub(super) fn tree(stage: &mut Stage<'_>, world: &World) -> Shape {
         "%",
     );
     report.figure("depth", shape.depth as f64, "links");
+    let load = |peer: Index| world.children(peer).1 as f64 / f64::from(world.slots(peer)).max(1.0);
+    let full = world.peers().filter(|peer| load(*peer) > 1.0).count();
+    report.figure("peers with more whole children than slots", full as f64, "");
+    let most = world.peers().map(load).fold(0.0, f64::max);
+    report.figure("highest load of a peer", most * 100.0, "% of its slots");
     stage.report.charts.push(map(world));
     shape
 }
@@ -142,18 +147,26 @@ pub(super) fn thousandths(values: &mut [u64], percent: f64) -> f64 {
 /// Longest interruptions of the viewers hit by upsets, in µs.
 pub(super) fn gaps_us(world: &World, all: &[Shown], counts: impl Fn(&Upset) -> bool) -> Vec<u64> {
     let hit = world.upsets().iter().filter(|upset| counts(upset));
-    hit.filter_map(|upset| all.get(upset.viewer as usize)?.gap_after_us(upset.at_us)).collect()
+    hit.filter_map(|upset| all.get(upset.viewer as usize)?.gap_after_us(upset.at_us, until_us(world, upset))).collect()
 }
 
 /// How long after an upset the last picture was lost that it cost, in µs.
 pub(super) fn whole_us(world: &World, all: &[Shown]) -> Vec<u64> {
     let hit = world.upsets().iter();
     hit.filter_map(|upset| {
-        let shown = all.get(upset.viewer as usize)?;
-        shown.gap_after_us(upset.at_us)?;
-        Some(shown.whole_after_us(upset.at_us))
+        let (shown, until_us) = (all.get(upset.viewer as usize)?, until_us(world, upset));
+        shown.gap_after_us(upset.at_us, until_us)?;
+        Some(shown.whole_after_us(upset.at_us, until_us))
     })
     .collect()
+}
+
+/// Until when consequences of an upset are looked for, in µs: what the viewer's next one takes, pictures on their way
+/// included, is that one's doing.
+fn until_us(world: &World, upset: &Upset) -> u64 {
+    let later = world.upsets().iter().filter(|later| later.viewer == upset.viewer && later.at_us > upset.at_us);
+    let until_us = upset.at_us + UPSET_US;
+    later.map(|later| later.at_us).min().map_or(until_us, |next_us| next_us.saturating_sub(IN_TIME_US).min(until_us))
 }
 
 /// Changes of a primary parent in a time, by choice and for cause, the first ones of a life not counted.

@@ -187,7 +187,11 @@ impl World {
         let host = &mut self.hosts[victim as usize];
         host.life = Life::Away;
         host.seen.leave(next);
-        for (other, connection) in std::mem::take(&mut host.open) {
+        let open = std::mem::take(&mut host.open);
+        for (other, connection) in open {
+            if let Some(parent) = self.host_mut(other) {
+                parent.down.gone(victim, connection, now_us / 1000);
+            }
             self.queue.plan(now_us + IDLE_US, Event::Closed { peer: other, other: victim, connection });
         }
     }
@@ -211,8 +215,9 @@ impl World {
         let side = |peer: Index| sides.get(peer as usize).copied().unwrap_or(0);
         self.net.set_partition(side, Path::Cut);
         for peer in self.peers() {
-            let Some(host) = self.hosts.get(peer as usize).filter(|host| host.is_here()) else { continue };
+            let Some(host) = self.hosts.get_mut(peer as usize).filter(|host| host.is_here()) else { continue };
             for (other, connection) in host.open.iter().filter(|(other, _)| side(*other) != side(peer)) {
+                host.down.gone(*other, *connection, now_us / 1000);
                 let event = Event::Closed { peer, other: *other, connection: *connection };
                 self.queue.plan(now_us + IDLE_US, event);
             }

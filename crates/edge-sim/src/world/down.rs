@@ -17,6 +17,8 @@ use crate::space::Index;
 /// Time in which only so many children have to go although they watch, in ms.
 const YIELD_WITHIN_MS: u64 = 6_000;
 const YIELDS_MAX: usize = 3;
+/// How long it takes to notice that a child is gone, in ms.
+const QUIET_MS: u64 = 1_000;
 /// Time between two requests for the same frame.
 const MERGE_INTERVAL_MS: u64 = 250;
 
@@ -38,6 +40,8 @@ pub(crate) struct Seat {
     pub(crate) key: KeyTag,
     pub(crate) name: KeyId,
     role: Role,
+    /// Since when it has taken nothing, in ms, because it is gone without a word.
+    gone_ms: Option<u64>,
 }
 
 /// What a child asks for.
@@ -104,7 +108,7 @@ impl Down {
         if self.chain.is_empty() || self.chain.len() >= MAX_CHAIN {
             return Err(Refusal::TooDeep);
         }
-        if !self.has_room(wish.child, wish.policy, rates) {
+        if !self.has_room(wish.child, wish.policy, rates, now_ms) {
             return Err(Refusal::Full);
         }
         let name = KeyId::new(wish.name.to_string()).map_err(|_| Refusal::Protocol)?;
@@ -117,7 +121,7 @@ impl Down {
         };
         let handle = self.relay.subscribe(subscription, now_ms).map_err(|_| Refusal::Full)?;
         let &Wish { child, connection, policy, role, ref key, .. } = wish;
-        self.seats.insert(child, Seat { connection, handle, policy, key: KeyTag::of(key), name, role });
+        self.seats.insert(child, Seat { connection, handle, policy, key: KeyTag::of(key), name, role, gone_ms: None });
         Ok(self.chain.clone())
     }
 
@@ -168,8 +172,8 @@ impl Down {
     }
 
     /// Whole places among those taken that newcomers would get.
-    pub(crate) fn yields(&self, rates: Rates) -> Yields {
-        Places::yields(&self.seated(None, rates).into_iter().map(|(_, seat)| seat).collect::<Vec<_>>())
+    pub(crate) fn yields(&self, rates: Rates, now_ms: u64) -> Yields {
+        Places::yields(&self.seated(None, rates, now_ms).into_iter().map(|(_, seat)| seat).collect::<Vec<_>>())
     }
 
     /// Who has to go so that this child can come; their seats are given up. None of them, if it fits or cannot come.
@@ -179,7 +183,7 @@ impl Down {
         }
         self.yielded_ms.retain(|at_ms| now_ms < at_ms + YIELD_WITHIN_MS);
         let leaves = if self.yielded_ms.len() < YIELDS_MAX { Leaves::Yield } else { Leaves::Stay };
-        let seated = self.seated(Some(wish.child), rates);
+        let seated = self.seated(Some(wish.child), rates, now_ms);
         let newcomer = seat(wish.policy, wish.role, rates);
         let gone = self.places(rates).admit(&seated, newcomer, leaves).unwrap_or_default();
         let watched = |child: &Index| self.seats.get(child).is_some_and(|seat| share(seat.policy) == Share::Whole);
@@ -190,8 +194,8 @@ impl Down {
     }
 
     /// Who has to go because others that stood by are sent everything now.
-    pub(crate) fn relieve(&mut self, rates: Rates) -> Vec<(Index, u64)> {
-        let gone = self.places(rates).relieve(&self.seated(None, rates));
+    pub(crate) fn relieve(&mut self, rates: Rates, now_ms: u64) -> Vec<(Index, u64)> {
+        let gone = self.places(rates).relieve(&self.seated(None, rates, now_ms));
         self.give_up(&gone)
     }
 
@@ -207,24 +211,32 @@ impl Down {
         Places { uplink_kbps, places: children_max.into(), stream_kbps: rates.whole() }
     }
 
-    fn seated(&self, but: Option<Index>, rates: Rates) -> Vec<(Index, seats::Seat)> {
-        let others = self.seats.iter().filter(|(child, _)| Some(**child) != but);
+    /// A child is gone without a word: its seat is held until that is noticed.
+    pub(crate) fn gone(&mut self, child: Index, connection: u64, now_ms: u64) {
+        if let Some(seat) = self.seats.get_mut(&child).filter(|seat| seat.connection == connection) {
+            seat.gone_ms.get_or_insert(now_ms);
+        }
+    }
+
+    fn seated(&self, but: Option<Index>, rates: Rates, now_ms: u64) -> Vec<(Index, seats::Seat)> {
+        let lives = |seat: &Seat| seat.gone_ms.is_none_or(|at_ms| now_ms < at_ms + QUIET_MS);
+        let others = self.seats.iter().filter(|(child, seat)| Some(**child) != but && lives(seat));
         others.map(|(child, held)| (*child, seat(held.policy, held.role, rates))).collect()
     }
 
     /// Whether one more child with all layers fits.
-    pub(crate) fn has_room_for_one(&self, rates: Rates) -> bool {
-        self.has_room(Index::MAX, Policy::UNCAPPED, rates)
+    pub(crate) fn has_room_for_one(&self, rates: Rates, now_ms: u64) -> bool {
+        self.has_room(Index::MAX, Policy::UNCAPPED, rates, now_ms)
     }
 
     /// Whole places taken.
-    pub(crate) fn taken(&self, rates: Rates) -> u16 {
-        Places::taken(self.seated(None, rates).into_iter().map(|(_, seat)| seat))
+    pub(crate) fn taken(&self, rates: Rates, now_ms: u64) -> u16 {
+        Places::taken(self.seated(None, rates, now_ms).into_iter().map(|(_, seat)| seat))
     }
 
     /// Whether one more child with `policy` fits; `child` itself does not count.
-    fn has_room(&self, child: Index, policy: Policy, rates: Rates) -> bool {
-        let others = self.seated(Some(child), rates).into_iter().map(|(_, seat)| seat);
+    fn has_room(&self, child: Index, policy: Policy, rates: Rates, now_ms: u64) -> bool {
+        let others = self.seated(Some(child), rates, now_ms).into_iter().map(|(_, seat)| seat);
         self.places(rates).fits(others, seat(policy, Role::Leaf, rates))
     }
 }

@@ -64,8 +64,8 @@ impl World {
         }
         let now = Spoken {
             at_ms: now_ms,
-            is_full: !host.down.has_room_for_one(self.rates),
-            yields: host.down.yields(self.rates),
+            is_full: !host.down.has_room_for_one(self.rates, now_ms),
+            yields: host.down.yields(self.rates, now_ms),
             delay_ms: if peer == 0 { Some(0) } else { host.mesh.as_ref().and_then(edge_alm::mesh::Mesh::delay_ms) },
             uplink_kbps: room.uplink_kbps,
             chain: host.down.chain.clone(),
@@ -82,7 +82,7 @@ impl World {
             measured_at_unix_ms: unix_ms,
             uplink_kbps: u32::try_from(room.uplink_kbps).unwrap_or(u32::MAX),
             subscribers_max: u32::from(room.children_max),
-            subscribers: host.down.taken(self.rates).into(),
+            subscribers: host.down.taken(self.rates, now_ms).into(),
             layers: Policy::UNCAPPED,
             chain: now.chain.clone(),
             delay_ms: now.delay_ms,

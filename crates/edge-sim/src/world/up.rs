@@ -218,10 +218,10 @@ impl World {
             Word::Subscribed { chain } => self.subscribed(to, from, connection, &chain),
             Word::Refused(reason) => self.refused(to, from, connection, reason_of(reason)),
             Word::SetPolicy(policy) => {
-                let rates = self.rates;
+                let (rates, now_ms) = (self.rates, self.queue.now_ms());
                 let down = &mut self.hosts[to as usize].down;
                 down.set_policy(from, policy);
-                for (other, connection) in down.relieve(rates) {
+                for (other, connection) in down.relieve(rates, now_ms) {
                     self.say(to, other, connection, Word::Refused(Refusal::Full));
                 }
                 self.pump(to);
