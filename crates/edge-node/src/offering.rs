@@ -8,6 +8,7 @@ use edge_alm::estimate::{Estimator, LAYERS_MAX, Limit};
 use edge_alm::path::SubStreamPath;
 use edge_alm::seats::Yields;
 use edge_identity::bundle::KeyBundle;
+use edge_net::Path;
 use edge_wire::id::{Epoch, Fingerprint};
 use edge_wire::layer::Policy;
 use tokio::time::{MissedTickBehavior, interval};
@@ -29,6 +30,8 @@ const LONGEST_MS: u64 = 15_000;
 const JITTER_MS: u64 = 3_000;
 /// Media before the layers' rates are known well enough.
 const SETTLED_MS: u64 = 3_000;
+/// Links that have to be full at once before the way out of here counts as full.
+const FULL_MIN: usize = 2;
 /// Streams that one process carries.
 const STREAMS: u16 = 1;
 
@@ -87,13 +90,14 @@ impl Offering {
                     uplink_kbps = claim.uplink_kbps.min(self.room.uplink_kbps.into());
                 }
             }
-            let paths = self.divide(uplink_kbps);
+            let open_kbps = self.open(uplink_kbps);
+            let paths = self.divide(open_kbps);
             let epoch = self.neighbours.epoch();
             if turned_ms == 0 && said.as_ref().is_some_and(|(_, said)| said.epoch != epoch) {
                 turned_ms = now_ms + u64::from(self.bundle.fingerprint().0[0]) * JITTER_MS / 255;
             }
             let (taken, chain) = self.whole().map_or(Default::default(), |hub| (hub.taken(), hub.chain()));
-            let now = Said { uplink_kbps, taken, chain, epoch, paths };
+            let now = Said { uplink_kbps: open_kbps, taken, chain, epoch, paths };
             let news = said.as_ref().is_none_or(|(at_ms, said)| {
                 due(said, &now, now_ms.saturating_sub(*at_ms), turned_ms > 0 && now_ms >= turned_ms)
             });
@@ -111,6 +115,14 @@ impl Offering {
 
     fn whole(&self) -> Option<Hub> {
         self.board.hub(self.board.whole())
+    }
+
+    /// What is offered: what was measured, but one whole stream while nobody is here to measure with.
+    fn open(&self, uplink_kbps: u64) -> u64 {
+        let hubs = self.board.all();
+        let is_empty = hubs.iter().all(|hub| hub.sessions().is_empty());
+        let least_kbps: u64 = if is_empty { hubs.iter().map(Hub::stream_kbps).sum() } else { 0 };
+        uplink_kbps.max(least_kbps.min(self.room.uplink_kbps.into()))
     }
 
     /// Divides the uplink over all hubs so that each can take equally many children; gives back the shares of those
@@ -141,16 +153,10 @@ impl Offering {
 
     /// Lets the estimator see what the links to children carried.
     fn measure(&self, estimator: &mut Estimator, now_ms: u64) {
-        let (mut delivered_kbps, mut limit) = (0_u64, Limit::Application);
-        for session in self.board.all().iter().flat_map(Hub::sessions) {
-            let path = session.path();
-            delivered_kbps += u64::from(path.delivery_kbps);
-            if !path.application_limited {
-                limit = Limit::Congestion;
-            }
-        }
+        let paths: Vec<Path> = self.board.all().iter().flat_map(Hub::sessions).map(|session| session.path()).collect();
+        let delivered_kbps = paths.iter().map(|path| u64::from(path.delivery_kbps)).sum();
         if delivered_kbps > 0 {
-            estimator.sample(now_ms, delivered_kbps, limit);
+            estimator.sample(now_ms, delivered_kbps, limit(&paths));
         }
     }
 
@@ -188,6 +194,15 @@ impl Offering {
             uplink_budget_mbps: kbps as f32 / 1000.0,
             max_subscribers: self.room.children_max,
         }
+    }
+}
+
+/// What holds this node back. One full link is its child's affair; that most are full at once is this node's.
+fn limit(paths: &[Path]) -> Limit {
+    let full = paths.iter().filter(|path| !path.application_limited).count();
+    match full >= FULL_MIN && full * 2 > paths.len() {
+        true => Limit::Congestion,
+        false => Limit::Application,
     }
 }
 
@@ -230,6 +245,15 @@ mod tests {
         assert!(!due(&said, &later, SHORTEST_MS, false), "others may be first");
         assert!(due(&said, &later, SHORTEST_MS, true));
         assert!(due(&said, &said, LONGEST_MS, false));
+    }
+
+    #[test]
+    fn one_child_with_a_full_link_says_nothing_about_the_others() {
+        let path = |application_limited| Path { application_limited, ..Path::default() };
+        assert_eq!(limit(&[path(false)]), Limit::Application);
+        assert_eq!(limit(&[path(false), path(true), path(true)]), Limit::Application);
+        assert_eq!(limit(&[path(false), path(false), path(true)]), Limit::Congestion);
+        assert_eq!(limit(&[]), Limit::Application);
     }
 
     #[test]

@@ -301,11 +301,12 @@ impl Hub {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Links to children, for measurements.
+    /// Links to children that live, for measurements: what a dead one delivers says nothing about this node.
     pub fn sessions(&self) -> Vec<Session> {
+        let now_ms = clock::now_ms();
         lock(&self.0.children)
             .values()
-            .filter(|seat| seat.subscribed.is_some())
+            .filter(|seat| seat.living(now_ms).is_some())
             .map(|seat| seat.session.clone())
             .collect()
     }
