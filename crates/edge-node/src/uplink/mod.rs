@@ -1,5 +1,6 @@
 //! The way up: keeps parents as the mesh core decides, and hands on what comes from them, each thing once.
 
+mod dial;
 mod ended;
 mod link;
 pub(crate) mod recent;
@@ -663,7 +664,7 @@ impl<'a> Driver<'a> {
         };
         let Ok(place) = answers.clone().try_reserve_owned() else { return };
         let (endpoint, hops) = (self.up.endpoint.clone(), self.hops(peer));
-        tokio::spawn(async move { place.send((peer, link::probe(endpoint, hops).await)) });
+        tokio::spawn(async move { place.send((peer, dial::probe(endpoint, hops).await)) });
     }
 
     fn probed(&mut self, peer: Fingerprint, rtt: Option<Duration>) {
