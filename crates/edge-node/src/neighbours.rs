@@ -11,6 +11,7 @@ use edge_alm::admission::whole_kbps;
 use edge_alm::advert::{
     self, Accept, Advert, Book, Candidate, Commitment, Examined, Novelty, OfferError, Screened, Verified,
 };
+use edge_alm::bucket::{Bucket, Rate};
 use edge_alm::gossip::{Intake, Item, Spreader};
 use edge_alm::mesh::Offer;
 use edge_alm::path::{Descriptions, SubStreamPath};
@@ -23,7 +24,6 @@ use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::hub::Allowance;
 use crate::ticket::Hop;
 
 /// Offers that may wait for one uplink; more are lost, and said again within 20 s.
@@ -37,11 +37,9 @@ const HOPS_KEPT_MS: u64 = 60_000;
 /// How far an epoch may jump: more than that is not news, but nonsense.
 pub(crate) const MAX_EPOCHS_AHEAD: u64 = 64;
 /// Offers that one neighbour may have at once, and every second after that: one weighs 8 KiB, its wish 33 bytes.
-const GIVEN_BURST: f64 = 128.0;
-const GIVEN_PER_SECOND: f64 = 16.0;
+const GIVEN: Rate = Rate::per_second(16, 128);
 /// Signatures verified at once, and every second after that, whoever sends them.
-const VERIFIED_BURST: f64 = 256.0;
-const VERIFIED_PER_SECOND: f64 = 128.0;
+const VERIFIED: Rate = Rate::per_second(128, 256);
 
 /// Uplinks that hear of offers: one for the stream, and one for each sub-stream that it may be cut into.
 const MAX_LISTENERS: usize = 16;
@@ -103,8 +101,8 @@ struct Inner {
     mine: Option<Mine>,
     listeners: Vec<mpsc::Sender<Heard>>,
     /// What each neighbour may still have; who comes again has no more than it left with.
-    given: BTreeMap<Fingerprint, Allowance>,
-    verified: Allowance,
+    given: BTreeMap<Fingerprint, Bucket>,
+    verified: Bucket,
 }
 
 /// What an advertiser said of itself.
@@ -158,7 +156,7 @@ impl Neighbours {
             mine: None,
             listeners: Vec::new(),
             given: BTreeMap::new(),
-            verified: Allowance::new(VERIFIED_BURST, VERIFIED_PER_SECOND),
+            verified: Bucket::new(VERIFIED, clock::now_ms()),
         };
         Self(Arc::new(Shared { stream, inner: Mutex::new(inner) }))
     }
@@ -330,15 +328,16 @@ impl Inner {
 
     /// The wishes of `peer` that are granted, each offer once.
     fn granted(&mut self, peer: Fingerprint, mut wanted: Vec<OfferWish>) -> Vec<OfferWish> {
+        let now_ms = clock::now_ms();
         if self.given.len() >= MAX_LINKS && !self.given.contains_key(&peer) {
-            self.given.retain(|_, left| !left.is_full());
+            self.given.retain(|_, left| !left.is_full(now_ms));
         }
         if self.given.len() >= MAX_LINKS && !self.given.contains_key(&peer) {
             return Vec::new();
         }
-        let left = self.given.entry(peer).or_insert_with(|| Allowance::new(GIVEN_BURST, GIVEN_PER_SECOND));
+        let left = self.given.entry(peer).or_insert_with(|| Bucket::new(GIVEN, now_ms));
         let mut named = BTreeSet::new();
-        wanted.retain(|wish| named.insert(wish.peer) && left.take());
+        wanted.retain(|wish| named.insert(wish.peer) && left.take(now_ms));
         wanted
     }
 
@@ -376,7 +375,7 @@ impl Inner {
         if public.fingerprint() == self.own {
             return Ok(None);
         }
-        if !self.verified.has_one() {
+        if !self.verified.has_one(clock::now_ms()) {
             return Err(OfferError::RateLimited.into());
         }
         let epoch = advert.statement().epoch;
@@ -391,7 +390,7 @@ impl Inner {
         };
         match screened? {
             Screened::Unverified(candidate) => {
-                self.verified.take();
+                self.verified.take(clock::now_ms());
                 Ok(Some(Work { candidate, public, epoch }))
             }
             // These were not verified: nothing that they say counts.
@@ -608,7 +607,7 @@ mod tests {
     #[test]
     fn no_more_signatures_are_verified_than_the_node_affords() {
         let (neighbours, of) = (neighbours(), bundle());
-        neighbours.lock().verified = Allowance::new(1.0, 0.0);
+        neighbours.lock().verified = Bucket::new(Rate::per_second(0, 1), 0);
         assert_eq!(check(&neighbours, &of, &advert(&of, &of, 0, (0, 1))), Some(of.fingerprint()));
         let other = bundle();
         assert_eq!(check(&neighbours, &other, &advert(&other, &other, 0, (0, 1))), None);

@@ -23,9 +23,9 @@ pub const BUCKETS_MAX: usize = 8192;
 
 /// Verifications for one advertiser, by who tells of it: a neighbour that tells junk under another's name spends its
 /// own tokens, not those of the others.
-const PER_ADVERTISER: Rate = Rate { per_second: 1, burst: 2 };
+const PER_ADVERTISER: Rate = Rate::per_second(1, 2);
 /// Verifications for one neighbour.
-const PER_NEIGHBOUR: Rate = Rate { per_second: 64, burst: 256 };
+const PER_NEIGHBOUR: Rate = Rate::per_second(64, 256);
 
 /// Why an advertisement did not enter the book.
 #[derive(Debug, thiserror::Error)]
