@@ -41,6 +41,14 @@ impl Bucket {
         Self { rate, level: rate.full(), at_ms: now_ms, excess: 0 }
     }
 
+    /// Fills at another rate from now on; what a larger bucket holds more is there at once.
+    pub fn raise(&mut self, rate: Rate, now_ms: u64) {
+        let more = rate.full().saturating_sub(self.rate.full());
+        self.level = self.level_at(now_ms).saturating_add(more).min(rate.full());
+        self.at_ms = self.at_ms.max(now_ms);
+        self.rate = rate;
+    }
+
     /// Takes one token, if there is one.
     pub fn take(&mut self, now_ms: u64) -> bool {
         self.level = self.level_at(now_ms);

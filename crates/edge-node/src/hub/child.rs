@@ -8,7 +8,7 @@ use edge_alm::bucket::{Bucket, Rate};
 use edge_net::delivery::{self, Kind};
 use edge_net::{CloseCode, Error, Path, Session};
 use edge_relay::{Handle, Start, Subscription, Transmit};
-use edge_wire::control::{ChunkId, MAX_CHAIN, MAX_DETAIL, Message, Refusal};
+use edge_wire::control::{ChunkId, MAX_CHAIN, MAX_DETAIL, Message, Refusal, Role};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::Hint;
@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::Answer;
+use super::share::Share;
 use super::{Hub, Seat, Seated, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
 use crate::neighbours::Neighbours;
@@ -44,8 +45,8 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
         peer,
         writer: None,
         allowance: Bucket::new(HEARD, clock::now_ms()),
-        requests: Bucket::new(PASSED_UP, clock::now_ms()),
-        wishes: Bucket::new(PASSED_UP, clock::now_ms()),
+        share: Share::new(clock::now_ms()),
+        role: Role::Leaf,
     };
     let mut subscribe_by = Instant::now() + SUBSCRIBE_WITHIN;
     child.handle(first);
@@ -89,9 +90,6 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that one child may send at once, and every second after that.
 const HEARD: Rate = Rate::per_second(64, 128);
-/// End-to-end requests of one child that go up, and as many wishes for commits and trees; those above are shared with
-/// its siblings.
-const PASSED_UP: Rate = Rate::per_second(8, 16);
 /// Requests beyond the rate after which the link is closed.
 const MAX_EXCESS: u32 = 1024;
 
@@ -101,8 +99,8 @@ struct Child {
     peer: Fingerprint,
     writer: Option<(Handle, AbortHandle)>,
     allowance: Bucket,
-    requests: Bucket,
-    wishes: Bucket,
+    share: Share,
+    role: Role,
 }
 
 impl Child {
@@ -137,7 +135,7 @@ impl Child {
     /// Sends what is here, and asks above for what is not.
     fn answer(&mut self, answer: &Answer, wish: Upward) {
         answer.kept.iter().for_each(|message| self.hub.send_to(self.peer, message));
-        if answer.asks_above && self.wishes.take(clock::now_ms()) {
+        if answer.asks_above && self.share.wish(clock::now_ms()) {
             self.hub.want(wish);
         }
     }
@@ -167,6 +165,7 @@ impl Child {
             Ok(handle) => {
                 let answer = Message::Subscribed { stream, subscription, chain };
                 super::send(&self.session, &answer.to_bytes());
+                self.role = seated.role;
                 self.mark_subscribed(Some(seated));
                 self.start_writer(handle);
                 self.hub.report_child(&self.session, true);
@@ -240,13 +239,13 @@ impl Child {
 
     /// Only what it was sent can trouble a child.
     fn doubt(&mut self, chunk: ChunkId) {
-        if self.writer.is_some() && self.wishes.take(clock::now_ms()) {
+        if self.writer.is_some() && self.share.wish(clock::now_ms()) {
             self.hub.want(Upward::Doubt(chunk));
         }
     }
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {
-        if !self.requests.take(clock::now_ms()) {
+        if !self.share.request(clock::now_ms(), (self.peer, self.role), from) {
             return tracing::debug!(child = %self.session.peer().key_id(), "too many requests: one was dropped");
         }
         // A peer below may be a direct child too, with this link as its second: its way back is known then.

@@ -3,6 +3,7 @@
 mod board;
 mod child;
 mod memory;
+mod share;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
