@@ -26,7 +26,7 @@ pub const KEYS_MAX: usize = 1024;
 pub const SEEN_MAX: usize = 4096;
 
 /// Claims that a neighbour may send.
-const PER_NEIGHBOUR: Rate = Rate { per_second: 64, burst: 256 };
+const PER_NEIGHBOUR: Rate = Rate::per_second(64, 256);
 
 /// What is known of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

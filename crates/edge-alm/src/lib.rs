@@ -14,7 +14,7 @@
 
 pub mod admission;
 pub mod advert;
-mod bucket;
+pub mod bucket;
 pub mod ending;
 pub mod estimate;
 pub mod fanout;

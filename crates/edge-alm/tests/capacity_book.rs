@@ -5,7 +5,7 @@ mod common;
 
 use common::{EPOCH, NOW, STREAM, advert, extension, peer, statement};
 use edge_alm::advert::{
-    Accept, Advert, Book, Error, JSON_LEN_MAX, Novelty, OfferError, PREVIOUS_EPOCH_MS, STALE_AFTER_MS,
+    Accept, Advert, Book, Error, JSON_LEN_MAX, Novelty, OfferError, PREVIOUS_EPOCH_MS, STALE_AFTER_MS, Screened,
 };
 use edge_identity::{KeyBundle, PublicBundle, bundle};
 use edge_wire::id::{Epoch, Fingerprint, StreamId};
@@ -229,6 +229,45 @@ fn a_neighbour_cannot_make_up_advertisers_without_end() {
         limited += usize::from(matches!(told, OfferError::RateLimited));
     }
     assert_eq!(limited, 300 - 256);
+}
+
+#[test]
+fn a_neighbour_that_fills_the_book_makes_room_for_what_others_tell() {
+    let mut book = book().with_room(6);
+    let made_up: Vec<KeyBundle> = (10..16).map(peer).collect();
+    for (age, keys) in made_up.iter().enumerate() {
+        offer(&mut book, NOW, &advert(keys, NOW - 10 + age as u64), keys).unwrap();
+    }
+    let more = peer(16);
+    assert!(matches!(offer(&mut book, NOW, &advert(&more, NOW), &more), Err(OfferError::Full)), "its share is used up");
+    let honest: Vec<KeyBundle> = (1..4).map(peer).collect();
+    for keys in &honest {
+        let taken = book.offer(NOW, OTHER, advert(keys, NOW).json(), |_| Some(keys.public()));
+        assert_eq!(taken.unwrap(), Novelty::First);
+    }
+    let held = |keys: &[KeyBundle]| keys.iter().filter(|keys| book.get(NOW, keys.fingerprint()).is_some()).count();
+    assert_eq!((held(&honest), held(&made_up[..3]), held(&made_up[3..])), (3, 0, 3), "its oldest went");
+}
+
+#[test]
+fn what_is_verified_meanwhile_is_taken_only_if_it_still_counts() {
+    let keys = peer(1);
+    let mut book = book();
+    let screen =
+        |book: &mut Book, advert: &Advert| match book.screen(NOW, NEIGHBOUR, advert.json(), |_| Some(keys.public())) {
+            Ok(Screened::Unverified(candidate)) => candidate,
+            other => panic!("{other:?}"),
+        };
+    let (old, new) = (screen(&mut book, &advert(&keys, NOW - 5)), screen(&mut book, &advert(&keys, NOW)));
+    assert_eq!(book.settle(NOW, new.verify(keys.public())).unwrap(), Novelty::First);
+    assert_eq!(book.settle(NOW, old.verify(keys.public())).unwrap(), Novelty::Older);
+    let strangers = peer(2);
+    let late = match book.screen(NOW + 3_000, NEIGHBOUR, advert(&keys, NOW + 2_000).json(), |_| Some(keys.public())) {
+        Ok(Screened::Unverified(candidate)) => candidate,
+        other => panic!("{other:?}"),
+    };
+    assert!(book.settle(NOW, late.verify(strangers.public())).is_err(), "another bundle than that of before");
+    assert_eq!(measured(&book, NOW), [NOW]);
 }
 
 #[test]

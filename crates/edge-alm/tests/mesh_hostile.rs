@@ -3,9 +3,9 @@
 
 mod mesh_lab;
 
-use edge_alm::mesh::{Action, Arrival, Config, DropWhy, Key, Media, Misdeed, Opens, SwitchWhy, Verdict};
+use edge_alm::mesh::{Action, Arrival, Config, DropWhy, Key, Media, Misdeed, Offer, Opens, Origin, SwitchWhy, Verdict};
 use edge_wire::layer::Layer;
-use mesh_lab::{Conduct, Lab, SOUND_MS, config, fp};
+use mesh_lab::{Conduct, Lab, SOUND_MS, config, fp, offer};
 
 const FOUND_MS: u64 = 3_000;
 
@@ -324,4 +324,27 @@ fn a_copy_may_be_the_one_after_the_first_failed() {
     lab.mesh.opened(2_000, fp(1), &chunk);
     assert_eq!(lab.mesh.arrived(2_000, fp(2), &chunk), Verdict::Duplicate);
     assert!(!lab.log.iter().any(|(_, action)| matches!(action, Action::Accuse(_))), "one failure is no crime");
+}
+
+#[test]
+fn an_offer_that_is_not_said_again_is_forgotten_and_a_ticket_is_not() {
+    let mut lab = Lab::new(config(1)).with(&[1], 5, Conduct::Honest);
+    let told = |lab: &mut Lab, at_unix_ms: u64| {
+        let offer = Offer { measured_at_unix_ms: at_unix_ms, ..offer(&[2]) };
+        lab.mesh.offer(lab.now_ms, Origin::Peer(fp(1)), offer);
+    };
+    let knows = |lab: &Lab, n: u8| {
+        let state = lab.mesh.state();
+        state.cold.contains(&fp(n)) || state.links.iter().any(|link| link.peer == fp(n))
+    };
+    lab.kill(1);
+    lab.run(40_000);
+    told(&mut lab, 1_000);
+    assert!(knows(&lab, 2));
+    lab.mesh.measured(lab.now_ms + 40_000, fp(2), 9);
+    told(&mut lab, 2_000);
+    lab.mesh.measured(lab.now_ms + 80_000, fp(2), 9);
+    assert!(knows(&lab, 2), "it was said again");
+    lab.mesh.measured(lab.now_ms + 90_000, fp(2), 9);
+    assert!(!knows(&lab, 2) && knows(&lab, 1));
 }

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use edge_alm::admission::whole_kbps;
-use edge_alm::advert::{self, Accept, Advert, Book, Commitment, Novelty, OfferError, Verified};
+use edge_alm::advert::{
+    self, Accept, Advert, Book, Candidate, Commitment, Examined, Novelty, OfferError, Screened, Verified,
+};
+use edge_alm::bucket::{Bucket, Rate};
 use edge_alm::gossip::{Intake, Item, Spreader};
 use edge_alm::mesh::Offer;
 use edge_alm::path::{Descriptions, SubStreamPath};
@@ -21,7 +24,6 @@ use edge_wire::id::{Epoch, Fingerprint, StreamId};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::hub::Allowance;
 use crate::ticket::Hop;
 
 /// Offers that may wait for one uplink; more are lost, and said again within 20 s.
@@ -35,11 +37,9 @@ const HOPS_KEPT_MS: u64 = 60_000;
 /// How far an epoch may jump: more than that is not news, but nonsense.
 pub(crate) const MAX_EPOCHS_AHEAD: u64 = 64;
 /// Offers that one neighbour may have at once, and every second after that: one weighs 8 KiB, its wish 33 bytes.
-const GIVEN_BURST: f64 = 128.0;
-const GIVEN_PER_SECOND: f64 = 16.0;
+const GIVEN: Rate = Rate::per_second(16, 128);
 /// Signatures verified at once, and every second after that, whoever sends them.
-const VERIFIED_BURST: f64 = 256.0;
-const VERIFIED_PER_SECOND: f64 = 128.0;
+const VERIFIED: Rate = Rate::per_second(128, 256);
 
 /// Uplinks that hear of offers: one for the stream, and one for each sub-stream that it may be cut into.
 const MAX_LISTENERS: usize = 16;
@@ -101,8 +101,8 @@ struct Inner {
     mine: Option<Mine>,
     listeners: Vec<mpsc::Sender<Heard>>,
     /// What each neighbour may still have; who comes again has no more than it left with.
-    given: BTreeMap<Fingerprint, Allowance>,
-    verified: Allowance,
+    given: BTreeMap<Fingerprint, Bucket>,
+    verified: Bucket,
 }
 
 /// What an advertiser said of itself.
@@ -113,6 +113,24 @@ struct Known {
     hops: Vec<Hop>,
     /// What it carries beside the whole stream.
     paths: Arc<[Commitment]>,
+}
+
+/// An advertisement whose signatures are to be verified.
+struct Work {
+    candidate: Box<Candidate>,
+    public: PublicBundle,
+    epoch: Epoch,
+}
+
+/// Why an advertisement was not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    #[error(transparent)]
+    Advert(#[from] advert::Error),
+    #[error(transparent)]
+    Bundle(#[from] edge_identity::bundle::Error),
 }
 
 /// This node's own advertisement.
@@ -138,7 +156,7 @@ impl Neighbours {
             mine: None,
             listeners: Vec::new(),
             given: BTreeMap::new(),
-            verified: Allowance::new(VERIFIED_BURST, VERIFIED_PER_SECOND),
+            verified: Bucket::new(VERIFIED, clock::now_ms()),
         };
         Self(Arc::new(Shared { stream, inner: Mutex::new(inner) }))
     }
@@ -191,13 +209,25 @@ impl Neighbours {
 
     /// Takes what the peer at the other end of `session` says about offers.
     pub fn hear(&self, session: &Session, message: Message) {
-        let mut inner = self.lock();
         match message {
-            Message::OffersHeld { offers, .. } => inner.ask_for(session, &offers),
-            Message::OffersWanted { wanted, .. } => inner.give(session, wanted),
-            Message::Offer { bundle, advert, .. } => inner.learn(session.peer().fingerprint(), &bundle, &advert),
+            Message::OffersHeld { offers, .. } => self.lock().ask_for(session, &offers),
+            Message::OffersWanted { wanted, .. } => self.lock().give(session, wanted),
+            Message::Offer { bundle, advert, .. } => {
+                let from = session.peer().fingerprint();
+                // It may be good in another epoch or with a bundle that is still to come: it is not remembered as bad.
+                if let Err(error) = self.learn(from, &bundle, &advert) {
+                    tracing::debug!(%error, neighbour = %from, "an offer was refused");
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Takes an advertisement; the advertiser, if it is a new one. Signatures are verified while nobody waits for it.
+    fn learn(&self, from: Fingerprint, bundle: &Bytes, json: &[u8]) -> Result<Option<Fingerprint>, Refused> {
+        let Some(work) = self.lock().prepare(from, bundle, json)? else { return Ok(None) };
+        let examined = work.candidate.verify(&work.public);
+        self.lock().conclude(from, (work.public, work.epoch), examined)
     }
 
     /// Media of this epoch came by. `parents` are believed for a while with what they said in the epoch before.
@@ -298,15 +328,16 @@ impl Inner {
 
     /// The wishes of `peer` that are granted, each offer once.
     fn granted(&mut self, peer: Fingerprint, mut wanted: Vec<OfferWish>) -> Vec<OfferWish> {
+        let now_ms = clock::now_ms();
         if self.given.len() >= MAX_LINKS && !self.given.contains_key(&peer) {
-            self.given.retain(|_, left| !left.is_full());
+            self.given.retain(|_, left| !left.is_full(now_ms));
         }
         if self.given.len() >= MAX_LINKS && !self.given.contains_key(&peer) {
             return Vec::new();
         }
-        let left = self.given.entry(peer).or_insert_with(|| Allowance::new(GIVEN_BURST, GIVEN_PER_SECOND));
+        let left = self.given.entry(peer).or_insert_with(|| Bucket::new(GIVEN, now_ms));
         let mut named = BTreeSet::new();
-        wanted.retain(|wish| named.insert(wish.peer) && left.take());
+        wanted.retain(|wish| named.insert(wish.peer) && left.take(now_ms));
         wanted
     }
 
@@ -325,24 +356,71 @@ impl Inner {
         }
     }
 
-    fn learn(&mut self, from: Fingerprint, bundle: &Bytes, json: &[u8]) {
+    /// What is to be verified of an advertisement, if anything is.
+    fn prepare(&mut self, from: Fingerprint, bundle: &Bytes, json: &[u8]) -> Result<Option<Work>, Refused> {
         let digest = hash::sha256(&[json]);
         if self.spreader.intake(clock::now_ms(), from, &digest) != Intake::Examine {
-            return;
+            return Ok(None);
         }
-        match self.check(from, bundle, json) {
-            Ok(Some(advertiser)) => {
-                let Some(offer) = self.book.get(clock::unix_ms(), advertiser) else { return };
-                let rank = offer.advert.statement().capacity.measured_at_unix_ms;
-                if let Some(heard) = heard(from, advertiser, &offer.advert) {
-                    self.say(&heard);
-                }
-                self.spread(Item { key: advertiser, rank, digest }, Some(from));
+        let advert = Advert::parse(json)?;
+        let stated = advert.extension().and_then(|extension| extension.chain.last().copied());
+        let public = match (bundle.is_empty(), stated) {
+            (false, _) => PublicBundle::parse(bundle)?,
+            (true, Some(advertiser)) => match self.bundles.get(&advertiser) {
+                Some(known) => PublicBundle::parse(known)?,
+                None => return Ok(None),
+            },
+            (true, None) => return Ok(None),
+        };
+        if public.fingerprint() == self.own {
+            return Ok(None);
+        }
+        if !self.verified.has_one(clock::now_ms()) {
+            return Err(OfferError::RateLimited.into());
+        }
+        let epoch = advert.statement().epoch;
+        let screened = match self.epoch_known || epoch == self.book.epoch() {
+            true => self.book.screen(clock::unix_ms(), from, json, |_| Some(&public)),
+            // Without media the neighbours' word for the epoch must do, if it is signed by who is said to give it;
+            // offers are fresh for half a minute only.
+            false => {
+                let mut book = Book::new(self.stream, epoch, Accept::Bound);
+                book.screen(clock::unix_ms(), from, json, |_| Some(&public))
             }
-            Ok(None) => {}
-            // It may be good in another epoch or with a bundle that is still to come: it is not remembered as bad.
-            Err(error) => tracing::debug!(%error, neighbour = %from, "an offer was refused"),
+        };
+        match screened? {
+            Screened::Unverified(candidate) => {
+                self.verified.take(clock::now_ms());
+                Ok(Some(Work { candidate, public, epoch }))
+            }
+            // These were not verified: nothing that they say counts.
+            Screened::Settled(_) => Ok(None),
         }
+    }
+
+    /// Takes what was verified, and tells of it.
+    fn conclude(
+        &mut self,
+        from: Fingerprint,
+        (public, epoch): (PublicBundle, Epoch),
+        examined: Examined,
+    ) -> Result<Option<Fingerprint>, Refused> {
+        if !self.epoch_known && epoch != self.book.epoch() && examined.is_verified() {
+            self.book.rotate(epoch, clock::unix_ms(), &[]);
+        }
+        let advertiser = public.fingerprint();
+        match self.book.settle(clock::unix_ms(), examined)? {
+            Novelty::First | Novelty::Newer => self.note(advertiser, &public),
+            Novelty::Known | Novelty::Older => return Ok(None),
+        }
+        let Some(offer) = self.book.get(clock::unix_ms(), advertiser) else { return Ok(None) };
+        let rank = offer.advert.statement().capacity.measured_at_unix_ms;
+        let digest = offer.advert.digest();
+        if let Some(heard) = heard(from, advertiser, &offer.advert) {
+            self.say(&heard);
+        }
+        self.spread(Item { key: advertiser, rank, digest }, Some(from));
+        Ok(Some(advertiser))
     }
 
     /// Tells every listener of an offer.
@@ -365,7 +443,8 @@ impl Inner {
     /// Remembers what a verified advertisement says of its advertiser.
     fn note(&mut self, peer: Fingerprint, public: &PublicBundle) {
         if self.bundles.len() >= MAX_BUNDLES && !self.bundles.contains_key(&peer) {
-            self.bundles.pop_first();
+            let unused = self.bundles.keys().find(|other| self.book.get(clock::unix_ms(), **other).is_none());
+            unused.copied().map(|other| self.bundles.remove(&other));
         }
         self.bundles.entry(peer).or_insert_with(|| public.to_bytes().into());
         let heard_ms = clock::unix_ms();
@@ -377,47 +456,10 @@ impl Inner {
         let hops = extension.addresses.iter().map(hop).collect();
         let paths = offer.advert.statement().capacity.sub_stream_commitments.as_slice().into();
         if self.known.len() >= MAX_BUNDLES && !self.known.contains_key(&peer) {
-            self.known.pop_first();
+            let oldest = self.known.iter().min_by_key(|(_, known)| known.heard_ms).map(|(other, _)| *other);
+            oldest.map(|other| self.known.remove(&other));
         }
         self.known.insert(peer, Known { heard_ms, hops, paths });
-    }
-
-    /// The advertiser of a new, verified advertisement.
-    fn check(
-        &mut self,
-        from: Fingerprint,
-        bundle: &Bytes,
-        json: &[u8],
-    ) -> Result<Option<Fingerprint>, Box<dyn std::error::Error + Send + Sync>> {
-        let advert = Advert::parse(json)?;
-        let stated = advert.extension().and_then(|extension| extension.chain.last().copied());
-        let public = match (bundle.is_empty(), stated) {
-            (false, _) => PublicBundle::parse(bundle)?,
-            (true, Some(advertiser)) => match self.bundles.get(&advertiser) {
-                Some(known) => PublicBundle::parse(known)?,
-                None => return Ok(None),
-            },
-            (true, None) => return Ok(None),
-        };
-        let advertiser = public.fingerprint();
-        if advertiser == self.own {
-            return Ok(None);
-        }
-        let epoch = advert.statement().epoch;
-        if !self.epoch_known && epoch != self.book.epoch() {
-            // Without media the neighbours' word for it must do, if it is signed by who is said to give it; offers are
-            // fresh for half a minute only.
-            examine(&mut Book::new(self.stream, epoch, Accept::Bound), &mut self.verified, (from, json), &public)?;
-            self.book.rotate(epoch, clock::unix_ms(), &[]);
-        }
-        match examine(&mut self.book, &mut self.verified, (from, json), &public)? {
-            Novelty::First | Novelty::Newer => {
-                self.note(advertiser, &public);
-                Ok(Some(advertiser))
-            }
-            // These were not verified: nothing that they say counts.
-            Novelty::Known | Novelty::Older => Ok(None),
-        }
     }
 
     /// Names a new offer to a few neighbours; the others hear of it when they compare notes.
@@ -428,25 +470,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// Offers an advertisement to `book`, unless signatures enough were verified just now.
-fn examine(
-    book: &mut Book,
-    verified: &mut Allowance,
-    (from, json): (Fingerprint, &[u8]),
-    public: &PublicBundle,
-) -> Result<Novelty, OfferError> {
-    if !verified.has_one() {
-        return Err(OfferError::RateLimited);
-    }
-    let outcome = book.offer(clock::unix_ms(), from, json, |_| Some(public));
-    // What is refused before its signature is looked at costs next to nothing.
-    let forged = matches!(outcome, Err(OfferError::Advert(advert::Error::SignatureInvalid)));
-    if forged || matches!(outcome, Ok(Novelty::First | Novelty::Newer)) {
-        verified.take();
-    }
-    outcome
 }
 
 /// What planners need to know; `None` while the advertiser itself has no way to the publisher.
@@ -524,7 +547,9 @@ mod tests {
 
     fn check(neighbours: &Neighbours, of: &KeyBundle, advert: &Advert) -> Option<Fingerprint> {
         let public = of.public().to_bytes().into();
-        neighbours.lock().check(NEIGHBOUR, &public, advert.json()).ok().flatten()
+        // Whoever is no neighbour sends nothing.
+        neighbours.lock().spreader.connected(clock::now_ms(), NEIGHBOUR);
+        neighbours.learn(NEIGHBOUR, &public, advert.json()).ok().flatten()
     }
 
     #[test]
@@ -557,9 +582,32 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_a_signature_and_the_newest_counts_whenever_it_is_verified() {
+        let (neighbours, of) = (neighbours(), bundle());
+        neighbours.lock().spreader.connected(clock::now_ms(), NEIGHBOUR);
+        let public: Bytes = of.public().to_bytes().into();
+        let prepare = |advert: &Advert| {
+            let work = neighbours.lock().prepare(NEIGHBOUR, &public, advert.json()).unwrap();
+            work.expect("something to verify")
+        };
+        let older = prepare(&advert(&of, &of, 7, (5_000, 1)));
+        let newer = prepare(&advert(&of, &of, 7, (0, 2)));
+        // Two are being verified, and everything else goes on.
+        assert_eq!(neighbours.epoch(), Epoch(0));
+        let conclude = |work: Work| {
+            let examined = work.candidate.verify(&work.public);
+            neighbours.lock().conclude(NEIGHBOUR, (work.public, work.epoch), examined).unwrap()
+        };
+        assert_eq!(conclude(newer), Some(of.fingerprint()));
+        assert_eq!(conclude(older), None);
+        let ports: Vec<u16> = neighbours.hops(of.fingerprint()).iter().map(|hop| hop.addr.port()).collect();
+        assert_eq!((ports, neighbours.epoch()), (vec![2], Epoch(7)));
+    }
+
+    #[test]
     fn no_more_signatures_are_verified_than_the_node_affords() {
         let (neighbours, of) = (neighbours(), bundle());
-        neighbours.lock().verified = Allowance::new(1.0, 0.0);
+        neighbours.lock().verified = Bucket::new(Rate::per_second(0, 1), 0);
         assert_eq!(check(&neighbours, &of, &advert(&of, &of, 0, (0, 1))), Some(of.fingerprint()));
         let other = bundle();
         assert_eq!(check(&neighbours, &other, &advert(&other, &other, 0, (0, 1))), None);

@@ -23,9 +23,9 @@ pub const BUCKETS_MAX: usize = 8192;
 
 /// Verifications for one advertiser, by who tells of it: a neighbour that tells junk under another's name spends its
 /// own tokens, not those of the others.
-const PER_ADVERTISER: Rate = Rate { per_second: 1, burst: 2 };
+const PER_ADVERTISER: Rate = Rate::per_second(1, 2);
 /// Verifications for one neighbour.
-const PER_NEIGHBOUR: Rate = Rate { per_second: 64, burst: 256 };
+const PER_NEIGHBOUR: Rate = Rate::per_second(64, 256);
 
 /// Why an advertisement did not enter the book.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,53 @@ pub struct Offer {
     /// What it says.
     pub advert: Verified,
     key: [u8; ED25519_PUBLIC_LEN],
+    /// The neighbour that told of it.
+    told_by: Fingerprint,
+}
+
+/// What the cheap checks say of an advertisement.
+#[derive(Debug)]
+pub enum Screened {
+    /// There is nothing to verify.
+    Settled(Novelty),
+    /// Its signatures are to be verified, which takes a while and needs no book.
+    Unverified(Box<Candidate>),
+}
+
+/// An advertisement that passed the cheap checks.
+#[derive(Debug)]
+pub struct Candidate {
+    advert: Advert,
+    advertiser: Fingerprint,
+    key: [u8; ED25519_PUBLIC_LEN],
+    told_by: Fingerprint,
+    attempt: [u8; 32],
+}
+
+/// What became of its signatures.
+#[derive(Debug)]
+pub struct Examined {
+    outcome: Result<Offer, Error>,
+    attempt: [u8; 32],
+}
+
+impl Examined {
+    /// Whether the signatures fit.
+    pub fn is_verified(&self) -> bool {
+        self.outcome.is_ok()
+    }
+}
+
+impl Candidate {
+    /// Verifies the signatures with the bundle of before.
+    pub fn verify(self, bundle: &PublicBundle) -> Examined {
+        let Self { advert, advertiser, key, told_by, attempt } = self;
+        let verified = match bundle.fingerprint() == advertiser {
+            true => advert.verify(PublicKeys::Bundle(bundle)),
+            false => Err(Error::SignatureInvalid),
+        };
+        Examined { outcome: verified.map(|advert| Offer { advertiser, advert, key, told_by }), attempt }
+    }
 }
 
 /// The newest verified advertisement of each advertiser, for one stream and its present epoch.
@@ -107,6 +154,7 @@ pub struct Book {
     by_key: HashMap<[u8; ED25519_PUBLIC_LEN], Fingerprint>,
     refused: Recent<[u8; 32]>,
     buckets: HashMap<(Fingerprint, Option<Fingerprint>), Bucket>,
+    room: usize,
 }
 
 /// The epoch before the present one, and for whom it still counts.
@@ -130,7 +178,14 @@ impl Book {
             by_key: HashMap::new(),
             refused: Recent::new(REFUSED_KEPT_MAX),
             buckets: HashMap::new(),
+            room: ADVERTISERS_MAX,
         }
+    }
+
+    /// The same with room for so many advertisers, at most [`ADVERTISERS_MAX`].
+    #[must_use]
+    pub fn with_room(self, advertisers: usize) -> Self {
+        Self { room: advertisers.min(ADVERTISERS_MAX), ..self }
     }
 
     /// Takes an advertisement that the neighbour `from` told of; `lookup` finds the bundle that its advertiser's name
@@ -142,29 +197,77 @@ impl Book {
         json: &[u8],
         lookup: impl FnOnce(&KeyId) -> Option<&'k PublicBundle>,
     ) -> Result<Novelty, OfferError> {
+        let mut bundle = None;
+        let screened = self.screen(now_unix_ms, from, json, |name| {
+            bundle = lookup(name);
+            bundle
+        })?;
+        match (screened, bundle) {
+            (Screened::Settled(novelty), _) => Ok(novelty),
+            (Screened::Unverified(candidate), Some(bundle)) => self.settle(now_unix_ms, candidate.verify(bundle)),
+            (Screened::Unverified(_), None) => Err(OfferError::UnknownAdvertiser),
+        }
+    }
+
+    /// The first half of [`offer`](Self::offer): whatever is cheap.
+    pub fn screen<'k>(
+        &mut self,
+        now_unix_ms: u64,
+        from: Fingerprint,
+        json: &[u8],
+        lookup: impl FnOnce(&KeyId) -> Option<&'k PublicBundle>,
+    ) -> Result<Screened, OfferError> {
         if json.len() > JSON_LEN_MAX {
             return Err(Error::from(DecodeError::TooLong { got: json.len() }).into());
         }
         let digest = sha256(&[json]);
         if self.by_digest.contains_key(&digest) {
-            return Ok(Novelty::Known);
+            return Ok(Screened::Settled(Novelty::Known));
         }
         let advert = Advert::parse(json)?;
         let name = &advert.statement().advertiser;
         let bundle = lookup(name).filter(|found| found.key_id() == name).ok_or(OfferError::UnknownAdvertiser)?;
-        let advertiser = bundle.fingerprint();
-        self.check_cheap(now_unix_ms, advertiser, &advert)?;
-        let held = self.offers.get(&advertiser);
-        if held.is_some_and(|held| rank(held.advert.statement(), held.advert.extension()) >= advert_rank(&advert)) {
+        let (advertiser, key) = (bundle.fingerprint(), *bundle.verifying().ed25519());
+        let bound = advert.extension().is_some();
+        self.check_cheap(now_unix_ms, advertiser, advert.statement(), advert.extension())?;
+        if self.is_older(advertiser, advert_rank(&advert)) {
+            return Ok(Screened::Settled(Novelty::Older));
+        }
+        self.check_key(now_unix_ms, advertiser, key, bound)?;
+        self.find_room(now_unix_ms, advertiser, from)?;
+        // Refused under these keys: the same bytes may well verify under those of the true advertiser.
+        let attempt = sha256(&[&advertiser.0, &advert.digest()]);
+        if self.refused.contains(&attempt) {
+            return Err(Error::SignatureInvalid.into());
+        }
+        let allowed = self.take(now_unix_ms, (from, None), PER_NEIGHBOUR)
+            && self.take(now_unix_ms, (from, Some(advertiser)), PER_ADVERTISER);
+        match allowed {
+            true => Ok(Screened::Unverified(Box::new(Candidate { advert, advertiser, key, told_by: from, attempt }))),
+            false => Err(OfferError::RateLimited),
+        }
+    }
+
+    /// The second half: takes what verified, unless something happened meanwhile that speaks against it.
+    pub fn settle(&mut self, now_unix_ms: u64, examined: Examined) -> Result<Novelty, OfferError> {
+        let offer = examined.outcome.inspect_err(|_| _ = self.refused.insert(examined.attempt))?;
+        let (statement, extension) = (offer.advert.statement(), offer.advert.extension());
+        self.check_cheap(now_unix_ms, offer.advertiser, statement, extension)?;
+        if self.is_older(offer.advertiser, rank(statement, extension)) {
             return Ok(Novelty::Older);
         }
-        let novelty = if held.is_some() { Novelty::Newer } else { Novelty::First };
-        let key = *bundle.verifying().ed25519();
-        self.check_key(now_unix_ms, advertiser, key, &advert)?;
-        self.make_room(now_unix_ms, advertiser)?;
-        let advert = self.verify(now_unix_ms, from, advert, bundle)?;
-        self.insert(Offer { advertiser, advert, key });
+        self.check_key(now_unix_ms, offer.advertiser, offer.key, extension.is_some())?;
+        if let Some(crowded) = self.find_room(now_unix_ms, offer.advertiser, offer.told_by)? {
+            self.remove(crowded);
+        }
+        let novelty = if self.offers.contains_key(&offer.advertiser) { Novelty::Newer } else { Novelty::First };
+        self.insert(offer);
         Ok(novelty)
+    }
+
+    fn is_older(&self, advertiser: Fingerprint, offered: (Epoch, u64, Option<u64>)) -> bool {
+        let held = self.offers.get(&advertiser);
+        held.is_some_and(|held| rank(held.advert.statement(), held.advert.extension()) >= offered)
     }
 
     /// Turns to a new epoch. Of the one before, what `parents` said counts for [`PREVIOUS_EPOCH_MS`]; the rest goes.
@@ -207,8 +310,13 @@ impl Book {
         self.epoch
     }
 
-    fn check_cheap(&self, now_unix_ms: u64, advertiser: Fingerprint, advert: &Advert) -> Result<(), OfferError> {
-        let statement = advert.statement();
+    fn check_cheap(
+        &self,
+        now_unix_ms: u64,
+        advertiser: Fingerprint,
+        statement: &Statement,
+        extension: Option<&Extension>,
+    ) -> Result<(), OfferError> {
         if statement.stream != self.stream {
             return Err(OfferError::OtherStream);
         }
@@ -217,7 +325,7 @@ impl Book {
         }
         statement.capacity.check_time(now_unix_ms)?;
         statement.capacity.check()?;
-        match advert.extension() {
+        match extension {
             None if self.accept == Accept::Bound => Err(OfferError::Unbound),
             Some(extension) if extension.chain.last().is_some_and(|last| *last != advertiser) => {
                 Err(OfferError::ForeignChain)
@@ -232,47 +340,41 @@ impl Book {
         now_unix_ms: u64,
         advertiser: Fingerprint,
         key: [u8; ED25519_PUBLIC_LEN],
-        advert: &Advert,
+        bound: bool,
     ) -> Result<(), OfferError> {
         let owner = self.by_key.get(&key).filter(|owner| **owner != advertiser);
         let offer = owner.and_then(|owner| self.get(now_unix_ms, *owner));
         let owner_bound = offer.map(|offer| offer.advert.extension().is_some());
         match owner_bound {
             None => Ok(()),
-            Some(false) if advert.extension().is_some() => Ok(()),
+            Some(false) if bound => Ok(()),
             Some(_) => Err(OfferError::SharedKey),
         }
     }
 
-    fn make_room(&mut self, now_unix_ms: u64, advertiser: Fingerprint) -> Result<(), OfferError> {
-        let is_full = |book: &Self| book.offers.len() >= ADVERTISERS_MAX && !book.offers.contains_key(&advertiser);
+    /// Makes sure that there is room for an advertiser that `from` tells of; gives back who has to go for it. Whoever
+    /// told of the most pays, unless that is the one who brings more.
+    fn find_room(
+        &mut self,
+        now_unix_ms: u64,
+        advertiser: Fingerprint,
+        from: Fingerprint,
+    ) -> Result<Option<Fingerprint>, OfferError> {
+        let is_full = |book: &Self| book.offers.len() >= book.room && !book.offers.contains_key(&advertiser);
         if is_full(self) {
             self.expire(now_unix_ms);
         }
-        if is_full(self) { Err(OfferError::Full) } else { Ok(()) }
-    }
-
-    fn verify(
-        &mut self,
-        now_unix_ms: u64,
-        from: Fingerprint,
-        advert: Advert,
-        bundle: &PublicBundle,
-    ) -> Result<Verified, OfferError> {
-        // Refused under these keys: the same bytes may well verify under those of the true advertiser.
-        let attempt = sha256(&[&bundle.fingerprint().0, &advert.digest()]);
-        if self.refused.contains(&attempt) {
-            return Err(Error::SignatureInvalid.into());
+        if !is_full(self) {
+            return Ok(None);
         }
-        let allowed = self.take(now_unix_ms, (from, None), PER_NEIGHBOUR)
-            && self.take(now_unix_ms, (from, Some(bundle.fingerprint())), PER_ADVERTISER);
-        if !allowed {
-            return Err(OfferError::RateLimited);
-        }
-        advert.verify(PublicKeys::Bundle(bundle)).map_err(|error| {
-            self.refused.insert(attempt);
-            error.into()
-        })
+        let mut told: BTreeMap<Fingerprint, usize> = BTreeMap::new();
+        self.offers.values().for_each(|offer| *told.entry(offer.told_by).or_default() += 1);
+        let own = told.get(&from).copied().unwrap_or(0);
+        let loudest = told.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > own + 1);
+        let (loudest, _) = loudest.ok_or(OfferError::Full)?;
+        let theirs = self.offers.values().filter(|offer| offer.told_by == loudest);
+        let oldest = theirs.min_by_key(|offer| offer.advert.statement().capacity.measured_at_unix_ms);
+        Ok(oldest.map(|offer| offer.advertiser))
     }
 
     fn take(&mut self, now_ms: u64, of: (Fingerprint, Option<Fingerprint>), rate: Rate) -> bool {

@@ -20,7 +20,8 @@ use edge_wire::layer::Policy;
 use crate::path::{self, RawPath, SubStreamPath, check_disjoint};
 
 pub use book::{
-    ADVERTISERS_MAX, Accept, BUCKETS_MAX, Book, Novelty, Offer, OfferError, PREVIOUS_EPOCH_MS, REFUSED_KEPT_MAX,
+    ADVERTISERS_MAX, Accept, BUCKETS_MAX, Book, Candidate, Examined, Novelty, Offer, OfferError, PREVIOUS_EPOCH_MS,
+    REFUSED_KEPT_MAX, Screened,
 };
 pub use canonical::Layout;
 pub use extension::{ADDRESSES_MAX, CHAIN_MAX, Extension};

@@ -184,7 +184,7 @@ impl Mesh {
             return;
         }
         let had_room = self.may_improve(&peer);
-        let is_new = self.table.offer(told_by, offer);
+        let is_new = self.table.offer(self.now_ms, told_by, offer);
         if is_new && !had_room && self.may_improve(&peer) {
             self.look_sooner();
         }

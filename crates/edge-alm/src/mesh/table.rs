@@ -25,12 +25,17 @@ const TRIAL_AGAIN_MS: u64 = 20_000;
 const RETURN_MS: u64 = 60_000;
 /// How much older than the latest of all an offer may be to show that its peer is there, in ms.
 const LIVELY_MS: u64 = 8_000;
+/// How long an offer counts after it was heard, in ms: offers are fresh for 30 s and said again before that, and take a
+/// while to come around.
+const FRESH_MS: u64 = 45_000;
 /// Voices remembered for one offer.
 const ORIGINS_MAX: usize = 4;
 
 #[derive(Debug)]
 struct Known {
     offer: Offer,
+    /// When the newest offer came.
+    heard_ms: u64,
     origins: Vec<Origin>,
     rtt_ms: Option<u32>,
     failures: u8,
@@ -40,6 +45,14 @@ struct Known {
     trial_ms: u64,
     /// No way back to it before this time.
     return_ms: u64,
+}
+
+impl Known {
+    /// A ticket stays good; whatever else was heard is true for a while.
+    fn is_fresh(&self, now_ms: u64) -> bool {
+        let lasts = self.origins.iter().any(|origin| matches!(origin, Origin::Ticket | Origin::Own));
+        lasts || now_ms.saturating_sub(self.heard_ms) < FRESH_MS
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +75,7 @@ impl Table {
     }
 
     /// Keeps the offer if it is the newest of its peer; whether anything new was learned.
-    pub(super) fn offer(&mut self, told_by: Origin, offer: Offer) -> bool {
+    pub(super) fn offer(&mut self, now_ms: u64, told_by: Origin, offer: Offer) -> bool {
         if let Some(known) = self.known.get_mut(&offer.peer) {
             let is_newer = offer.measured_at_unix_ms > known.offer.measured_at_unix_ms;
             let is_heard = offer.measured_at_unix_ms >= known.offer.measured_at_unix_ms;
@@ -71,6 +84,7 @@ impl Table {
             }
             if is_newer {
                 known.offer = offer;
+                known.heard_ms = now_ms;
                 known.failures = 0;
             }
             return is_newer;
@@ -78,6 +92,7 @@ impl Table {
         let peer = offer.peer;
         let known = Known {
             offer,
+            heard_ms: now_ms,
             origins: vec![told_by],
             rtt_ms: None,
             failures: 0,
@@ -86,6 +101,9 @@ impl Table {
             trial_ms: 0,
             return_ms: 0,
         };
+        if self.known.len() >= OFFERS_MAX {
+            self.known.retain(|_, known| known.is_fresh(now_ms));
+        }
         self.known.insert(peer, known);
         if self.known.len() > OFFERS_MAX
             && let Some(worst) = self.worst()
@@ -193,7 +211,9 @@ impl Table {
     }
 
     fn due(&self, now_ms: u64) -> impl Iterator<Item = &Known> {
-        let is_due = move |known: &&Known| known.retry_ms <= now_ms && !self.is_banned(now_ms, &known.offer.peer);
+        let is_due = move |known: &&Known| {
+            known.retry_ms <= now_ms && known.is_fresh(now_ms) && !self.is_banned(now_ms, &known.offer.peer)
+        };
         self.known.values().filter(is_due)
     }
 

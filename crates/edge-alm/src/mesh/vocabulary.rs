@@ -238,8 +238,8 @@ pub enum Misdeed {
     /// It sent chunks that do not open, or others than everybody else, or a statement in the publisher's name that the
     /// publisher did not sign.
     Forgery,
-    /// It sent different chunks under one number, not all of them forged, or its children's children complain: it may be
-    /// misled itself.
+    /// It sent different chunks under one number, not all of them forged, or children complain. It may be misled
+    /// itself.
     Equivocation,
     /// It sent the same chunks again and again.
     Replay,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use edge_alm::bucket::{Bucket, Rate};
 use edge_alm::path::{Descriptions, SubStreamPath, stream_id};
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::control::{Message, Refusal};
@@ -13,7 +14,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Allowance, Counters, Ending, Hub, child};
+use super::{Counters, Ending, Hub, child};
+use crate::clock;
 use crate::neighbours::Neighbours;
 
 /// Sub-streams whose carrying may wait to be begun.
@@ -22,8 +24,7 @@ pub const MAX_WANTED: usize = 8;
 /// How long a newcomer may take to say what it wants.
 const SPEAK_WITHIN: Duration = Duration::from_secs(10);
 /// What a newcomer may say about offers before that, at once and every second.
-const SPEAK_BURST: f64 = 16.0;
-const SPEAK_PER_SECOND: f64 = 4.0;
+const SPOKEN: Rate = Rate::per_second(4, 16);
 /// How long a newcomer waits for a sub-stream that is only now begun; less than it waits for any answer.
 const CARRY_WITHIN: Duration = Duration::from_secs(4);
 /// How long it is remembered that a sub-stream is not there: soon enough for a stream that is cut anew.
@@ -181,11 +182,11 @@ impl Board {
 
 /// What a newcomer says about anything but offers; `None` when its link is over.
 async fn first_word(session: &Session) -> Option<Message> {
-    let mut allowance = Allowance::new(SPEAK_BURST, SPEAK_PER_SECOND);
+    let mut allowance = Bucket::new(SPOKEN, clock::now_ms());
     loop {
         match Message::parse(&session.recv_control().await.ok()?) {
             Ok(message) if !Neighbours::takes(&message) => return Some(message),
-            Ok(_) if allowance.take() => {}
+            Ok(_) if allowance.take(clock::now_ms()) => {}
             Ok(_) => {
                 session.close(CloseCode::PROTOCOL, "too many requests");
                 return None;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use edge_alm::bucket::{Bucket, Rate};
 use edge_net::delivery::{self, Kind};
 use edge_net::{CloseCode, Error, Path, Session};
 use edge_relay::{Handle, Start, Subscription, Transmit};
-use edge_wire::control::{ChunkId, MAX_CHAIN, MAX_DETAIL, Message, Refusal};
+use edge_wire::control::{ChunkId, MAX_CHAIN, MAX_DETAIL, Message, Refusal, Role};
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::{Layer, Policy};
 use edge_wire::link::Hint;
@@ -15,8 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::allowance::Allowance;
 use super::memory::Answer;
+use super::share::Share;
 use super::{Hub, Seat, Seated, Upward, lock, lost, subscriber_id, transit_context};
 use crate::clock;
 use crate::neighbours::Neighbours;
@@ -43,9 +44,9 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
         session,
         peer,
         writer: None,
-        allowance: Allowance::new(BURST, PER_SECOND),
-        requests: Allowance::new(UP_BURST, UP_PER_SECOND),
-        wishes: Allowance::new(UP_BURST, UP_PER_SECOND),
+        allowance: Bucket::new(HEARD, clock::now_ms()),
+        share: Share::new(clock::now_ms()),
+        role: Role::Leaf,
     };
     let mut subscribe_by = Instant::now() + SUBSCRIBE_WITHIN;
     child.handle(first);
@@ -67,7 +68,7 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
         };
         match message {
             Ok(bytes) => match Message::parse(&bytes) {
-                Ok(message) if child.allowance.take() => child.handle(message),
+                Ok(message) if child.allowance.take(clock::now_ms()) => child.handle(message),
                 Ok(_) if child.allowance.excess() < MAX_EXCESS => {}
                 Ok(_) => {
                     child.session.close(CloseCode::PROTOCOL, "too many requests");
@@ -88,12 +89,7 @@ pub(super) async fn serve(hub: Hub, session: Session, serial: u64, first: Messag
 /// How long a peer may hold a seat without a subscription.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that one child may send at once, and every second after that.
-const BURST: f64 = 128.0;
-const PER_SECOND: f64 = 64.0;
-/// End-to-end requests of one child that go up, and as many wishes for commits and trees; those above are shared with
-/// its siblings.
-const UP_BURST: f64 = 16.0;
-const UP_PER_SECOND: f64 = 8.0;
+const HEARD: Rate = Rate::per_second(64, 128);
 /// Requests beyond the rate after which the link is closed.
 const MAX_EXCESS: u32 = 1024;
 
@@ -102,9 +98,9 @@ struct Child {
     session: Session,
     peer: Fingerprint,
     writer: Option<(Handle, AbortHandle)>,
-    allowance: Allowance,
-    requests: Allowance,
-    wishes: Allowance,
+    allowance: Bucket,
+    share: Share,
+    role: Role,
 }
 
 impl Child {
@@ -139,7 +135,7 @@ impl Child {
     /// Sends what is here, and asks above for what is not.
     fn answer(&mut self, answer: &Answer, wish: Upward) {
         answer.kept.iter().for_each(|message| self.hub.send_to(self.peer, message));
-        if answer.asks_above && self.wishes.take() {
+        if answer.asks_above && self.share.wish(clock::now_ms()) {
             self.hub.want(wish);
         }
     }
@@ -169,6 +165,7 @@ impl Child {
             Ok(handle) => {
                 let answer = Message::Subscribed { stream, subscription, chain };
                 super::send(&self.session, &answer.to_bytes());
+                self.role = seated.role;
                 self.mark_subscribed(Some(seated));
                 self.start_writer(handle);
                 self.hub.report_child(&self.session, true);
@@ -242,13 +239,13 @@ impl Child {
 
     /// Only what it was sent can trouble a child.
     fn doubt(&mut self, chunk: ChunkId) {
-        if self.writer.is_some() && self.wishes.take() {
+        if self.writer.is_some() && self.share.wish(clock::now_ms()) {
             self.hub.want(Upward::Doubt(chunk));
         }
     }
 
     fn request(&mut self, from: Fingerprint, body: bytes::Bytes) {
-        if !self.requests.take() {
+        if !self.share.request(clock::now_ms(), (self.peer, self.role), from) {
             return tracing::debug!(child = %self.session.peer().key_id(), "too many requests: one was dropped");
         }
         // A peer below may be a direct child too, with this link as its second: its way back is known then.

@@ -1,9 +1,9 @@
 //! The hub: feeds children, whoever feeds the hub. It carries what it cannot read.
 
-mod allowance;
 mod board;
 mod child;
 mod memory;
+mod share;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use edge_alm::bucket::{Bucket, Rate};
 use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
 use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
@@ -25,7 +26,6 @@ use crate::clock;
 use crate::event::{Event, Reporter};
 use crate::neighbours::{MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
-pub(crate) use allowance::Allowance;
 pub use board::{Board, MAX_WANTED, sub_streams};
 use memory::Memory;
 
@@ -38,15 +38,13 @@ pub const MERGE_INTERVAL_MS: u64 = 250;
 /// Wishes of one interval that are told apart.
 const MAX_ASKED: usize = 64;
 /// Requests that go up at once, and every second after that; below what [`child`] takes.
-const BURST: f64 = 96.0;
-const PER_SECOND: f64 = 48.0;
+const PASSED: Rate = Rate::per_second(48, 96);
 
 /// Silence of a child that was sent something, after which it takes no place any more.
 const QUIET_MS: u64 = 750;
 /// Children that are given up at once although they are sent everything, and every second after that: all who carry
 /// the stream on may have lost the same parent.
-const YIELD_BURST: f64 = 3.0;
-const YIELD_PER_SECOND: f64 = 0.5;
+const YIELDED: Rate = Rate::per_minute(30, 3);
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
@@ -175,12 +173,12 @@ struct Inner {
     ended: Mutex<Option<Message>>,
     chain: Mutex<Vec<Fingerprint>>,
     room: Mutex<Room>,
-    yielding: Mutex<Allowance>,
+    yielding: Mutex<Bucket>,
     rates: Mutex<Rates>,
     neighbours: Option<Neighbours>,
     upward: mpsc::Sender<Upward>,
     asked: Mutex<BTreeMap<Upward, u64>>,
-    allowance: Mutex<Allowance>,
+    allowance: Mutex<Bucket>,
     reporter: Reporter,
     epoch: AtomicU64,
     forwarded: AtomicU64,
@@ -237,12 +235,12 @@ impl Hub {
             ended: Mutex::default(),
             chain: Mutex::default(),
             room: Mutex::new(room),
-            yielding: Mutex::new(Allowance::new(YIELD_BURST, YIELD_PER_SECOND)),
+            yielding: Mutex::new(Bucket::new(YIELDED, clock::now_ms())),
             rates: Mutex::default(),
             neighbours,
             upward,
             asked: Mutex::default(),
-            allowance: Mutex::new(Allowance::new(BURST, PER_SECOND)),
+            allowance: Mutex::new(Bucket::new(PASSED, clock::now_ms())),
             reporter,
             epoch: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
@@ -316,14 +314,14 @@ impl Hub {
         self.listen();
         let now_ms = clock::now_ms();
         let mut yielding = lock(&self.0.yielding);
-        let leaves = if yielding.has_one() { Leaves::Yield } else { Leaves::Stay };
+        let leaves = if yielding.has_one(clock::now_ms()) { Leaves::Yield } else { Leaves::Stay };
         let (places, mut seats) = self.places(now_ms);
         seats.retain(|(other, _)| *other != peer);
         let Some(gone) = places.admit(&seats, self.seat(seated), leaves) else { return false };
         let watched =
             |(child, seat): &(Fingerprint, seats::Seat)| gone.contains(child) && seat.claim.share == Share::Whole;
         if seats.iter().any(watched) {
-            yielding.take();
+            yielding.take(clock::now_ms());
         }
         drop(yielding);
         self.give_up(&gone);
@@ -523,7 +521,7 @@ impl Hub {
     /// Passes a wish on, below the rate at which a parent would take this node for a nuisance; `false` when it was
     /// dropped.
     fn ask(&self, wish: Upward) -> bool {
-        let passed = lock(&self.0.allowance).take() && self.0.upward.try_send(wish).is_ok();
+        let passed = lock(&self.0.allowance).take(clock::now_ms()) && self.0.upward.try_send(wish).is_ok();
         if !passed {
             tracing::debug!("too many requests from below: one was dropped");
         }
@@ -610,9 +608,9 @@ mod tests {
             reporter: Reporter::channel().0,
         };
         let (hub, mut wishes) = Hub::new(settings).unwrap();
-        *lock(&hub.0.allowance) = Allowance::new(0.0, 0.0);
+        *lock(&hub.0.allowance) = Bucket::new(Rate::per_second(0, 0), 0);
         hub.want(Upward::Tree(Epoch(1)));
-        *lock(&hub.0.allowance) = Allowance::new(8.0, 0.0);
+        *lock(&hub.0.allowance) = Bucket::new(Rate::per_second(0, 8), 0);
         (0..2).for_each(|_| hub.want(Upward::Tree(Epoch(1))));
         assert_eq!(wishes.try_recv(), Ok(Upward::Tree(Epoch(1))));
         assert!(wishes.try_recv().is_err(), "it is on its way");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use edge_link::{Incoming, Receiver};
-use edge_net::{CloseCode, Endpoint, Expect, Session};
+use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::chunk::InnerSealed;
 use edge_wire::control::{Message, Refusal, Role};
 use edge_wire::id::{Fingerprint, StreamId};
@@ -14,6 +14,7 @@ use edge_wire::link::Hint;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::dial;
 use crate::Error;
 use crate::hub::{subscriber_id, transit_context};
 use crate::neighbours::Neighbours;
@@ -25,8 +26,6 @@ pub(super) const MAX_ORDERS: usize = 64;
 /// How long the last requests may take to be acknowledged.
 const FAREWELL: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one address may take to answer a dial.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a link without a subscription stays, so that offers come over it.
 const LINGER: Duration = Duration::from_millis(1500);
 /// How long each piece of media that was sent before the parent's last word may take, and all of it.
@@ -103,12 +102,26 @@ impl Link {
     /// Lives as long as the link; its last report is `Refused` or `Lost`.
     pub(super) async fn run(self, mut orders: mpsc::Receiver<Order>) {
         let peer = self.hops.first().map_or(Fingerprint([0; 32]), |hop| hop.fingerprint);
-        let mut granted = match self.establish().await {
+        let mut early = Vec::new();
+        let established = tokio::select! {
+            established = self.establish() => established,
+            () = given_up(&mut orders, &mut early) => {
+                Err(Failure { refusal: None, error: Error::Ended, rtt: None })
+            }
+        };
+        let mut granted = match established {
             Ok(granted) => granted,
             Err(failure) => return self.report(peer, News::Refused(failure)).await,
         };
         let news = News::Linked(granted.session.clone(), std::mem::take(&mut granted.chain));
         self.report(peer, news).await;
+        for order in early {
+            match order {
+                Order::Policy(policy) => self.send(&granted, &Message::SetPolicy { stream: self.stream, policy }),
+                Order::Message(message) => self.send(&granted, &message),
+                Order::Finish => {}
+            }
+        }
         let error = self.follow(&mut granted, peer, &mut orders).await;
         if let Some(neighbours) = &self.neighbours {
             neighbours.leave(&granted.session);
@@ -122,21 +135,14 @@ impl Link {
     }
 
     async fn establish(&self) -> Result<Granted, Failure> {
-        let mut last = Error::NoAnswer;
-        for hop in &self.hops {
-            match self.dial(hop).await {
-                Ok(session) => return self.subscribe(session).await,
-                Err(error) => last = error,
-            }
+        match dial::any(&self.endpoint, &self.hops).await {
+            Ok(session) => self.subscribe(session).await,
+            Err(error) => Err(Failure { refusal: None, error, rtt: None }),
         }
-        Err(Failure { refusal: None, error: last, rtt: None })
-    }
-
-    async fn dial(&self, hop: &Hop) -> Result<Session, Error> {
-        dial(&self.endpoint, hop).await
     }
 
     async fn subscribe(&self, session: Session) -> Result<Granted, Failure> {
+        let mut attempt = Attempt { session: session.clone(), neighbours: self.neighbours.clone(), is_open: true };
         if let Some(neighbours) = &self.neighbours {
             neighbours.join(&session);
         }
@@ -150,6 +156,7 @@ impl Link {
                 Err(_) => Err((None, Error::Parent("no answer to the subscription"))),
             },
         };
+        attempt.is_open = false;
         match granted {
             Ok((receiver, chain)) => Ok(Granted { session, receiver, chain }),
             Err((refusal, error)) => {
@@ -298,24 +305,32 @@ impl Link {
     }
 }
 
-async fn dial(endpoint: &Endpoint, hop: &Hop) -> Result<Session, Error> {
-    let expect = Expect::Fingerprint(hop.fingerprint);
-    match timeout(DIAL_TIMEOUT, endpoint.connect(hop.addr, hop.transport_key, expect)).await {
-        Ok(connected) => connected.map_err(|source| Error::Unreachable { hop: hop.to_string(), source }),
-        Err(_) => Err(Error::Silent { hop: hop.to_string() }),
+/// A subscription that is asked for. If nobody waits for the answer any more, the link ends at once: a parent that
+/// grants it would feed nobody.
+struct Attempt {
+    session: Session,
+    neighbours: Option<Neighbours>,
+    is_open: bool,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.neighbours.iter().for_each(|neighbours| neighbours.leave(&self.session));
+            self.session.close(CloseCode::DONE, "the peer waits no longer");
+        }
     }
 }
 
-/// Round trip to a peer that is no parent; `None` if it does not answer.
-pub(super) async fn probe(endpoint: Arc<Endpoint>, hops: Vec<Hop>) -> Option<Duration> {
-    for hop in &hops {
-        if let Ok(session) = dial(&endpoint, hop).await {
-            let rtt = session.rtt();
-            session.close(CloseCode::DONE, "only the round trip was of interest");
-            return Some(rtt);
+/// Resolves when the link is not wanted any more; other orders are kept.
+async fn given_up(orders: &mut mpsc::Receiver<Order>, early: &mut Vec<Order>) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Finish => return,
+            order if early.len() < MAX_ORDERS => early.push(order),
+            _ => {}
         }
     }
-    None
 }
 
 /// Hears offers until the link ends.

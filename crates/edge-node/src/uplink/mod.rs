@@ -1,5 +1,6 @@
 //! The way up: keeps parents as the mesh core decides, and hands on what comes from them, each thing once.
 
+mod dial;
 mod ended;
 mod link;
 pub(crate) mod recent;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_alm::bucket::{Bucket, Rate};
 use edge_alm::mesh::{Action, Arrival, Config, Key, LayerRate, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
 use edge_alm::path::SubStreamPath;
 use edge_net::{CloseCode, Endpoint, Session};
@@ -21,7 +23,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::event::UplinkStats;
-use crate::hub::Allowance;
 use crate::neighbours::{Heard, MAX_EPOCHS_AHEAD, Neighbours};
 use crate::rates::Rates;
 use crate::ticket::Hop;
@@ -40,8 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a node that nobody ever answered: a wrong ticket should be told soon.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// Forged chunks that parents are told of at once, and every second after that.
-const COMPLAINTS_BURST: f64 = 16.0;
-const COMPLAINTS_PER_SECOND: f64 = 8.0;
+const COMPLAINTS: Rate = Rate::per_second(8, 16);
 /// Time between two looks at the round-trip times.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 /// Time between two round trips to possible parents that are measured, each with a link of its own.
@@ -238,7 +238,7 @@ struct Driver<'a> {
     rates: Rates,
     recent: Recent,
     contents: Contents,
-    complaints: Allowance,
+    complaints: Bucket,
     /// The parent last told to the handler, and its way.
     followed: Option<(Fingerprint, Vec<Fingerprint>)>,
     why: &'static str,
@@ -297,7 +297,7 @@ impl<'a> Driver<'a> {
             rates: Rates::default(),
             recent: Recent::default(),
             contents: Contents::default(),
-            complaints: Allowance::new(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND),
+            complaints: Bucket::new(COMPLAINTS, now_ms),
             followed: None,
             why: "",
             connected: false,
@@ -588,7 +588,7 @@ impl<'a> Driver<'a> {
 
     /// Tells a parent that a chunk of its was forged: if it cannot tell by itself, it may look where it had it from.
     fn complain(&mut self, parent: Fingerprint, key: Key) {
-        if self.complaints.take() {
+        if self.complaints.take(clock::now_ms()) {
             let chunk = ChunkId { epoch: Epoch(key.epoch), seq: ChunkSeq(key.seq) };
             self.order(parent, Order::Message(Message::Doubt { stream: self.up.stream, chunk }));
         }
@@ -663,7 +663,7 @@ impl<'a> Driver<'a> {
         };
         let Ok(place) = answers.clone().try_reserve_owned() else { return };
         let (endpoint, hops) = (self.up.endpoint.clone(), self.hops(peer));
-        tokio::spawn(async move { place.send((peer, link::probe(endpoint, hops).await)) });
+        tokio::spawn(async move { place.send((peer, dial::probe(endpoint, hops).await)) });
     }
 
     fn probed(&mut self, peer: Fingerprint, rtt: Option<Duration>) {
