@@ -170,6 +170,11 @@ impl Relay {
             .map_err(|source| Error::OuterSealFailed { subscriber: child.subscriber.clone(), source })
     }
 
+    /// Whether a running subscription has something to send.
+    pub fn has_output(&self, handle: Handle) -> bool {
+        self.children.find(handle).is_some_and(Child::has_output)
+    }
+
     /// The subscriptions that have something to send, by stream and then by subscriber, ascending.
     pub fn ready(&self) -> impl Iterator<Item = Handle> + '_ {
         let indices = self.streams.values().flat_map(|stream| stream.children.iter().copied());

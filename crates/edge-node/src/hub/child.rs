@@ -292,9 +292,18 @@ async fn write(hub: Hub, session: Session, handle: Handle, notify: Arc<Notify>) 
             if now_ms.saturating_sub(looked_ms) >= LOOK_EVERY_MS {
                 (path, looked_ms) = (session.path(), now_ms);
             }
-            let polled = lock(&hub.0.relay).poll(handle, now_ms, &hub.0.arena);
+            let (polled, more) = {
+                let mut relay = lock(&hub.0.relay);
+                (relay.poll(handle, now_ms, &hub.0.arena), relay.has_output(handle))
+            };
             match polled {
-                Ok(Some(transmit)) => send_media(&hub, &session, &path, transmit),
+                Ok(Some(transmit)) => {
+                    send_media(&hub, &session, &path, transmit);
+                    // What comes after this look gives notice.
+                    if !more {
+                        break;
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     tracing::info!(%error, "a subscription ended");
