@@ -17,6 +17,8 @@ use crate::space::Index;
 /// Time in which only so many children have to go although they watch, in ms.
 const YIELD_WITHIN_MS: u64 = 6_000;
 const YIELDS_MAX: usize = 3;
+/// How long children that were promoted may crowd out others, in ms, before some that stand by have to go.
+const CROWDED_MS: u64 = 1_000;
 /// How long it takes to notice that a child is gone, in ms.
 const QUIET_MS: u64 = 1_000;
 /// Time between two requests for the same frame.
@@ -82,6 +84,7 @@ pub(crate) struct Down {
     turn: usize,
     asked_ms: Option<u64>,
     yielded_ms: Vec<u64>,
+    crowded_ms: Option<u64>,
 }
 
 impl Down {
@@ -97,6 +100,7 @@ impl Down {
             turn: 0,
             asked_ms: None,
             yielded_ms: Vec::new(),
+            crowded_ms: None,
         })
     }
 
@@ -193,10 +197,16 @@ impl Down {
         self.give_up(&gone)
     }
 
-    /// Who has to go because others that stood by are sent everything now.
+    /// Who has to go because others that stood by are sent everything now: not at once, for those who lost the same
+    /// parent speak one after the other.
     pub(crate) fn relieve(&mut self, rates: Rates, now_ms: u64) -> Vec<(Index, u64)> {
         let gone = self.places(rates).relieve(&self.seated(None, rates, now_ms));
-        self.give_up(&gone)
+        if gone.is_empty() {
+            self.crowded_ms = None;
+            return Vec::new();
+        }
+        let since_ms = *self.crowded_ms.get_or_insert(now_ms);
+        if now_ms < since_ms + CROWDED_MS { Vec::new() } else { self.give_up(&gone) }
     }
 
     fn give_up(&mut self, gone: &[Index]) -> Vec<(Index, u64)> {

@@ -32,6 +32,7 @@ impl World {
         let at_us = self.queue.now_us() + TICK_US;
         self.queue.plan(at_us, Event::Tick { peer, lives });
         let unix_ms = self.unix_ms();
+        self.relieve(peer);
         self.speak(peer);
         self.compare_notes(peer, unix_ms);
         self.measure(peer);
