@@ -9,6 +9,8 @@ use edge_wire::control::Role;
 
 /// Children that stand by in one place.
 pub const SPARES_A_PLACE: u64 = 4;
+/// Part of the uplink that those who stand by may take, one in so many; one of them is always taken.
+pub const SPARES_SHARE: u64 = 4;
 /// One child in this many may stay although it only watches.
 pub const LEAVES_KEPT: usize = 4;
 
@@ -80,9 +82,14 @@ impl Yields {
 }
 
 impl Room {
-    /// Whether a child fits beside the others.
-    pub fn fits(&self, seats: impl Iterator<Item = Seat>, newcomer: Seat) -> bool {
-        self.holds(seats.chain([newcomer]))
+    /// Whether a child fits beside the others. All who stand by may be promoted at the same moment, so that only some do
+    /// beside those that are sent everything.
+    pub fn fits(&self, seats: impl Iterator<Item = Seat> + Clone, newcomer: Seat) -> bool {
+        let is_spare = |seat: &Seat| seat.claim.share == Share::Spare;
+        let spares = seats.clone().filter(is_spare).map(|seat| self.taken_kbps(seat)).fold(0, u64::saturating_add);
+        let is_crowded = spares.saturating_add(self.taken_kbps(newcomer)) > self.uplink_kbps / SPARES_SHARE;
+        let is_one_too_many = is_spare(&newcomer) && spares > 0 && is_crowded;
+        !is_one_too_many && self.holds(seats.chain([newcomer]))
     }
 
     /// Whether all these children together are within the limits.
