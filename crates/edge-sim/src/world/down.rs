@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
+use edge_alm::seats::{self, Claim, Leaves, Relief, Room as Places, Share, Yields};
 use edge_crypto::Secret;
 use edge_relay::{Handle, Limits, Need, Relay, Start, Subscription};
 use edge_wire::chunk::InnerSealed;
@@ -17,8 +17,6 @@ use crate::space::Index;
 /// Time in which only so many children have to go although they watch, in ms.
 const YIELD_WITHIN_MS: u64 = 6_000;
 const YIELDS_MAX: usize = 3;
-/// How long children that were promoted may crowd out others, in ms, before some that stand by have to go.
-const CROWDED_MS: u64 = 1_000;
 /// How long it takes to notice that a child is gone, in ms.
 const QUIET_MS: u64 = 1_000;
 /// Time between two requests for the same frame.
@@ -84,7 +82,7 @@ pub(crate) struct Down {
     turn: usize,
     asked_ms: Option<u64>,
     yielded_ms: Vec<u64>,
-    crowded_ms: Option<u64>,
+    relief: Relief,
 }
 
 impl Down {
@@ -100,7 +98,7 @@ impl Down {
             turn: 0,
             asked_ms: None,
             yielded_ms: Vec::new(),
-            crowded_ms: None,
+            relief: Relief::default(),
         })
     }
 
@@ -197,16 +195,11 @@ impl Down {
         self.give_up(&gone)
     }
 
-    /// Who has to go because others that stood by are sent everything now: not at once, for those who lost the same
-    /// parent speak one after the other.
+    /// Who has to go because others that stood by are sent everything now.
     pub(crate) fn relieve(&mut self, rates: Rates, now_ms: u64) -> Vec<(Index, u64)> {
-        let gone = self.places(rates).relieve(&self.seated(None, rates, now_ms));
-        if gone.is_empty() {
-            self.crowded_ms = None;
-            return Vec::new();
-        }
-        let since_ms = *self.crowded_ms.get_or_insert(now_ms);
-        if now_ms < since_ms + CROWDED_MS { Vec::new() } else { self.give_up(&gone) }
+        let (places, seated) = (self.places(rates), self.seated(None, rates, now_ms));
+        let gone = self.relief.turn(now_ms, &places, &seated);
+        self.give_up(&gone)
     }
 
     fn give_up(&mut self, gone: &[Index]) -> Vec<(Index, u64)> {
