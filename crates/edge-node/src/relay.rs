@@ -66,7 +66,14 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let received = Arc::new(AtomicU64::new(0));
     let gauge = Gauge::default();
     let own = bundle.fingerprint();
-    let offering = Offering { bundle, hops, board: board.clone(), neighbours: neighbours.clone(), room };
+    let offering = Offering {
+        bundle,
+        hops,
+        board: board.clone(),
+        neighbours: neighbours.clone(),
+        room,
+        gauge: Some(gauge.clone()),
+    };
     let lanes = Lanes {
         endpoint: endpoint.clone(),
         own,

@@ -237,7 +237,6 @@ impl Child {
         {
             seated.policy = policy;
         }
-        self.hub.relieve();
     }
 
     /// Only what it was sent can trouble a child.

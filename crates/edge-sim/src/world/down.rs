@@ -211,7 +211,8 @@ impl Down {
 
     fn places(&self, rates: Rates) -> Places {
         let Room { uplink_kbps, children_max } = self.room;
-        Places { uplink_kbps, places: children_max.into(), stream_kbps: rates.whole() }
+        let slots = u32::try_from(uplink_kbps / rates.whole()).unwrap_or(u32::MAX);
+        Places { uplink_kbps, places: slots.min(children_max.into()), stream_kbps: rates.whole() }
     }
 
     /// A child is gone without a word: its seat is held until that is noticed.
