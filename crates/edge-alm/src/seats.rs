@@ -9,6 +9,12 @@ use edge_wire::control::Role;
 
 /// Children that stand by in one place.
 pub const SPARES_A_PLACE: u64 = 4;
+/// Part of the uplink that those who stand by may take, one in so many; one of them is always taken.
+pub const SPARES_SHARE: u64 = 4;
+/// How long children that were promoted may crowd a relay, in ms, before some that stand by have to go.
+pub const CROWDED_MS: u64 = 1_000;
+/// How long they may be more than there is room for, in ms, before one that is sent everything has to go.
+pub const OVERRUN_MS: u64 = 5_000;
 /// One child in this many may stay although it only watches.
 pub const LEAVES_KEPT: usize = 4;
 
@@ -80,9 +86,14 @@ impl Yields {
 }
 
 impl Room {
-    /// Whether a child fits beside the others.
-    pub fn fits(&self, seats: impl Iterator<Item = Seat>, newcomer: Seat) -> bool {
-        self.holds(seats.chain([newcomer]))
+    /// Whether a child fits beside the others. All who stand by may be promoted at the same moment, so that only some
+    /// do beside those that are sent everything.
+    pub fn fits(&self, seats: impl Iterator<Item = Seat> + Clone, newcomer: Seat) -> bool {
+        let is_spare = |seat: &Seat| seat.claim.share == Share::Spare;
+        let spares = seats.clone().filter(is_spare).map(|seat| self.taken_kbps(seat)).fold(0, u64::saturating_add);
+        let is_crowded = spares.saturating_add(self.taken_kbps(newcomer)) > self.uplink_kbps / SPARES_SHARE;
+        let is_one_too_many = is_spare(&newcomer) && spares > 0 && is_crowded;
+        !is_one_too_many && self.holds(seats.chain([newcomer]))
     }
 
     /// Whether all these children together are within the limits.
@@ -104,23 +115,33 @@ impl Room {
             let is_leaf = |seat: &Seat| seat.claim == Claim { role: Role::Leaf, share: Share::Whole };
             let watching = seats.iter().filter(|(_, seat)| is_leaf(seat));
             let may = newcomer.claim == Claim { role: Role::Carrier, share: Share::Whole } && leaves == Leaves::Yield;
-            if !may || watching.clone().count() <= kept(seats.len()) {
+            if !may {
                 return None;
             }
-            let gone = watching.map(|(key, _)| *key).min()?;
-            let others = seats.iter().filter(|(key, _)| *key != gone).map(|(_, seat)| *seat);
-            self.fits(others, newcomer).then(|| vec![gone])
+            // Those that were promoted here may be more than there are places, so that one is not enough.
+            let mut watching: Vec<K> = watching.map(|(key, _)| *key).collect();
+            let most = watching.len().saturating_sub(kept(seats.len()));
+            watching.sort_unstable();
+            (1..=most).map(|count| &watching[..count]).find_map(|gone| {
+                let others = seats.iter().filter(|(key, _)| !gone.contains(key)).map(|(_, seat)| *seat);
+                self.fits(others, newcomer).then(|| gone.to_vec())
+            })
         })
     }
 
     /// Children to give up because those that stood by are sent everything now: only such as still stand by, and as
     /// few as may be.
     pub fn relieve<K: Ord + Copy>(&self, seats: &[(K, Seat)]) -> Vec<K> {
-        let spares = seats.iter().filter(|(_, seat)| seat.claim.share == Share::Spare).count();
-        match self.holds(seats.iter().map(|(_, seat)| *seat)) || spares == 0 {
-            true => Vec::new(),
-            false => self.without_spares(seats, None).unwrap_or_default(),
+        if self.holds(seats.iter().map(|(_, seat)| *seat)) {
+            return Vec::new();
         }
+        let all = || seats.iter().filter(|(_, seat)| seat.claim.share == Share::Spare).map(|(key, _)| *key).collect();
+        self.without_spares(seats, None).unwrap_or_else(all)
+    }
+
+    /// A child to give up although it is sent everything, when nobody stands by any more: rather one that only watches.
+    fn surplus<K: Ord + Copy>(seats: &[(K, Seat)]) -> Option<K> {
+        seats.iter().map(|(key, seat)| (seat.claim.role == Role::Carrier, *key)).min().map(|(_, key)| key)
     }
 
     /// Whole places taken, the last one perhaps in part.
@@ -169,6 +190,32 @@ impl Room {
 /// Whether a child that stands by gives its place up for a newcomer.
 fn yields_to(spare: Claim, newcomer: Claim) -> bool {
     newcomer.share == Share::Whole || (spare.role == Role::Leaf && newcomer.role == Role::Carrier)
+}
+
+/// Gives children up when more were promoted than there is room for: not at once, for those who lost the same parent
+/// speak one after the other, and who is given up needs another parent first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Relief {
+    since_ms: Option<u64>,
+}
+
+impl Relief {
+    /// Children to give up now; to be asked every half second or so.
+    pub fn turn<K: Ord + Copy>(&mut self, now_ms: u64, room: &Room, seats: &[(K, Seat)]) -> Vec<K> {
+        if room.holds(seats.iter().map(|(_, seat)| *seat)) {
+            self.since_ms = None;
+            return Vec::new();
+        }
+        let for_ms = now_ms.saturating_sub(*self.since_ms.get_or_insert(now_ms));
+        let spares = if for_ms < CROWDED_MS { Vec::new() } else { room.relieve(seats) };
+        // What an uplink carries is an estimate, that may be the lower the less is sent: it costs nobody the stream.
+        let is_overrun = seats.len() as u64 > room.places.into() && for_ms >= OVERRUN_MS;
+        if !spares.is_empty() || !is_overrun {
+            return spares;
+        }
+        self.since_ms = Some(now_ms);
+        Room::surplus(seats).into_iter().collect()
+    }
 }
 
 fn quarters_of(seat: Seat) -> u64 {
@@ -226,6 +273,28 @@ mod tests {
         let carriers = [(1, carrier()), (2, carrier()), (3, carrier())];
         assert_eq!(ROOM.admit(&carriers, carrier(), Leaves::Yield), None);
         assert_eq!(Room::yields(&carriers.map(|(_, seat)| seat)), Yields::default());
+    }
+
+    #[test]
+    fn carriers_come_in_however_many_watchers_were_promoted() {
+        let crowded: Vec<(u8, Seat)> = (0..5).map(|key| (key, watcher())).collect();
+        assert_eq!(ROOM.admit(&crowded, carrier(), Leaves::Yield), Some(vec![0, 1, 2]));
+        assert_eq!(ROOM.admit(&crowded, carrier(), Leaves::Stay), None);
+        assert_eq!(ROOM.admit(&crowded, watcher(), Leaves::Yield), None);
+    }
+
+    #[test]
+    fn who_stands_by_goes_after_a_while_and_one_that_watches_after_a_long_one() {
+        let mut relief = Relief::default();
+        let mut seats = vec![(1, watcher()), (2, carrier()), (3, carrier()), (4, carrier()), (5, spare(Role::Leaf))];
+        assert!(relief.turn(0, &ROOM, &seats).is_empty());
+        assert!(relief.turn(CROWDED_MS - 1, &ROOM, &seats).is_empty());
+        assert_eq!(relief.turn(CROWDED_MS, &ROOM, &seats), [5]);
+        seats.pop();
+        assert!(relief.turn(OVERRUN_MS - 1, &ROOM, &seats).is_empty());
+        assert_eq!(relief.turn(OVERRUN_MS, &ROOM, &seats), [1]);
+        assert!(relief.turn(OVERRUN_MS + 1, &ROOM, &seats).is_empty(), "one at a time");
+        assert!(relief.turn(OVERRUN_MS + 2, &ROOM, &seats[1..]).is_empty());
     }
 
     #[test]

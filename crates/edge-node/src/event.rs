@@ -129,6 +129,9 @@ pub struct UplinkStats {
     pub depth: usize,
     /// Round-trip time to the parent, milliseconds.
     pub rtt_ms: f64,
+    /// How long media takes from the publisher to this node, milliseconds, as peers say and links show; 0 = not known.
+    #[serde(default)]
+    pub delay_ms: u32,
     /// Highest (spatial, temporal) layer asked for.
     pub layers: (u8, u8),
     /// Why these layers.

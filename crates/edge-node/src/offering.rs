@@ -17,6 +17,7 @@ use crate::clock;
 use crate::hub::{Board, Hub, Room};
 use crate::neighbours::Neighbours;
 use crate::ticket::Hop;
+use crate::uplink::Gauge;
 
 /// Time between two looks at what is carried.
 const TICK: Duration = Duration::from_millis(250);
@@ -24,6 +25,8 @@ const TICK: Duration = Duration::from_millis(250);
 const COMPARE_EVERY: u64 = 2;
 /// Shortest time between two advertisements: a neighbour believes one a second.
 const SHORTEST_MS: u64 = 1_500;
+/// Change of the delay from the publisher that is news, in ms.
+const DELAY_CHANGE_MS: u32 = 10;
 /// Longest time between two: they are stale after 30 s.
 const LONGEST_MS: u64 = 15_000;
 /// After a change of epoch, nodes speak up one after the other over this time.
@@ -48,6 +51,8 @@ pub struct Offering {
     pub neighbours: Neighbours,
     /// Most that may be given away.
     pub room: Room,
+    /// How far the publisher is; `None` for the publisher itself.
+    pub gauge: Option<Gauge>,
 }
 
 /// What was said last.
@@ -57,6 +62,8 @@ struct Said {
     /// Places taken, and those among them that newcomers would get.
     taken: (u16, Yields),
     chain: Vec<Fingerprint>,
+    /// Delay from the publisher, in ms; 0 if it is not known.
+    delay_ms: u32,
     epoch: Epoch,
     /// Kbit/s set aside for each path.
     paths: Vec<(SubStreamPath, u64)>,
@@ -79,7 +86,10 @@ impl Offering {
             if looks.is_multiple_of(COMPARE_EVERY) {
                 self.neighbours.tick();
             }
-            self.board.all().iter().for_each(Hub::listen);
+            for hub in self.board.all() {
+                hub.listen();
+                hub.relieve();
+            }
             let now_ms = clock::now_ms();
             if estimator.is_none() && now_ms.saturating_sub(began_ms) >= SETTLED_MS {
                 estimator = self.estimator();
@@ -97,7 +107,8 @@ impl Offering {
                 turned_ms = now_ms + u64::from(self.bundle.fingerprint().0[0]) * JITTER_MS / 255;
             }
             let (taken, chain) = self.whole().map_or(Default::default(), |hub| (hub.taken(), hub.chain()));
-            let now = Said { uplink_kbps: open_kbps, taken, chain, epoch, paths };
+            let delay_ms = self.gauge.as_ref().map_or(0, |gauge| gauge.stats().delay_ms);
+            let now = Said { uplink_kbps: open_kbps, taken, chain, delay_ms, epoch, paths };
             let news = said.as_ref().is_none_or(|(at_ms, said)| {
                 due(said, &now, now_ms.saturating_sub(*at_ms), turned_ms > 0 && now_ms >= turned_ms)
             });
@@ -179,7 +190,7 @@ impl Offering {
         let extension = Extension {
             sequence,
             subscribers: now.taken.0,
-            delay_ms: 0,
+            delay_ms: now.delay_ms,
             yields: now.taken.1,
             chain: now.chain.clone(),
             addresses: self.hops.iter().map(|hop| hop.addr).take(edge_alm::advert::ADDRESSES_MAX).collect(),
@@ -221,7 +232,7 @@ fn due(said: &Said, now: &Said, since_ms: u64, epoch_turn: bool) -> bool {
     // Shares move with every measurement; which paths there are is news.
     let same_paths = said.paths.iter().map(|(path, _)| path).eq(now.paths.iter().map(|(path, _)| path));
     let same = said.uplink_kbps == now.uplink_kbps && said.taken == now.taken && said.chain == now.chain;
-    let changed = !same || !same_paths;
+    let changed = !same || !same_paths || said.delay_ms.abs_diff(now.delay_ms) > DELAY_CHANGE_MS;
     let turned = said.epoch != now.epoch && epoch_turn;
     since_ms >= LONGEST_MS || (since_ms >= SHORTEST_MS && (changed || turned))
 }
@@ -232,8 +243,14 @@ mod tests {
 
     #[test]
     fn a_change_is_said_soon_and_the_same_again_before_it_is_stale() {
-        let said =
-            Said { uplink_kbps: 10, taken: (1, Yields::default()), chain: vec![], epoch: Epoch(1), paths: vec![] };
+        let said = Said {
+            uplink_kbps: 10,
+            taken: (1, Yields::default()),
+            chain: vec![],
+            delay_ms: 40,
+            epoch: Epoch(1),
+            paths: vec![],
+        };
         let loaded = Said { taken: (2, Yields::default()), ..said.clone() };
         let cut = Said { paths: vec![(SubStreamPath::new(&[0]).unwrap(), 5)], ..said.clone() };
         assert!(due(&said, &cut, SHORTEST_MS, false));
@@ -245,6 +262,9 @@ mod tests {
         assert!(!due(&said, &later, SHORTEST_MS, false), "others may be first");
         assert!(due(&said, &later, SHORTEST_MS, true));
         assert!(due(&said, &said, LONGEST_MS, false));
+        let farther = |by_ms| Said { delay_ms: said.delay_ms + by_ms, ..said.clone() };
+        assert!(!due(&said, &farther(DELAY_CHANGE_MS), SHORTEST_MS, false));
+        assert!(due(&said, &farther(DELAY_CHANGE_MS + 1), SHORTEST_MS, false));
     }
 
     #[test]

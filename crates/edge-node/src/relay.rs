@@ -66,7 +66,14 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let received = Arc::new(AtomicU64::new(0));
     let gauge = Gauge::default();
     let own = bundle.fingerprint();
-    let offering = Offering { bundle, hops, board: board.clone(), neighbours: neighbours.clone(), room };
+    let offering = Offering {
+        bundle,
+        hops,
+        board: board.clone(),
+        neighbours: neighbours.clone(),
+        room,
+        gauge: Some(gauge.clone()),
+    };
     let lanes = Lanes {
         endpoint: endpoint.clone(),
         own,
@@ -109,6 +116,11 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     hub.finish(ending, FAREWELL).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     reporter.send_last(Event::Stats(Stats::Relay(stats(&board, &received, &gauge)))).await;
+    part(&endpoint, &reporter, outcome).await
+}
+
+/// Says why the relay ends, and closes its links.
+async fn part(endpoint: &Endpoint, reporter: &Reporter, outcome: Result<(), Error>) -> Result<(), Error> {
     let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
     reporter.send_last(Event::Done { reason }).await;
     endpoint.close(edge_net::CloseCode::DONE, "the relay ended");

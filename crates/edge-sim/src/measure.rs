@@ -160,8 +160,8 @@ impl Shown {
         longest.max().filter(|_| begun)
     }
 
-    /// How long after an upset at `at_us` the picture was whole again: the last picture lost before [`WHOLE_US`] without
-    /// any loss, or before `until_us`; all in µs. 0 if none was lost.
+    /// How long after an upset at `at_us` the picture was whole again: the last picture lost before [`WHOLE_US`]
+    /// without any loss, or before `until_us`; all in µs. 0 if none was lost.
     pub fn whole_after_us(&self, at_us: u64, until_us: u64) -> u64 {
         let (first, until) = (at_us / INTERVAL_US, until_us / INTERVAL_US);
         let from = self.lost_numbers.partition_point(|number| *number < first);

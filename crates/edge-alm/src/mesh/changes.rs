@@ -7,7 +7,7 @@ use super::conduct::Charge;
 use super::link::Link;
 use super::machine::Mesh;
 use super::table::{BAN_MS, BAN_MS_INDIRECT, RETRY_MS_MAX};
-use super::turn::IMPROVE_MS_MIN;
+use super::turn::{DEAF_MS, IMPROVE_MS_MIN};
 use super::{ACTIVE_MAX, ASKED_MAX, Action, DropWhy, EVIDENCE_MAX, Evidence, Misdeed, Opens, Role, SwitchWhy};
 
 /// How long a former primary goes on sending everything, in ms, unless the new one sends upper layers earlier.
@@ -46,7 +46,8 @@ impl Mesh {
     /// from being asked: it may be as dead as the parents are.
     pub(super) fn is_full(&self) -> bool {
         let most = if self.is_in_need() { ASKED_MAX } else { ACTIVE_MAX };
-        self.links.len() >= most || self.granted() >= ACTIVE_MAX
+        let speaks = |link: &&Link| link.granted_ms().is_some() && link.silent_ms(self.now_ms) <= DEAF_MS;
+        self.links.len() >= most || self.links.iter().filter(speaks).count() >= ACTIVE_MAX
     }
 
     /// Parents that answered.

@@ -24,6 +24,8 @@ const ACTIONS_MAX: usize = 256;
 const PROVED_MS: u64 = 10_000;
 /// How long a peer whose link broke is left alone at least, in ms.
 const LOST_REST_MS: u64 = 1_000;
+/// How long a peer without room is left alone at least, in ms, unless nobody delivers.
+const FULL_REST_MS: u64 = 2_000;
 /// Longest rest of a peer that refused this one while nobody delivers.
 const NEED_RETRY_MS_MAX: u64 = 1_000;
 /// Changes for a better parent that are remembered.
@@ -246,6 +248,7 @@ impl Mesh {
         }
         let least_ms = match reason {
             Reason::Loop | Reason::TooDeep => super::table::RETRY_MS_MAX,
+            Reason::Full if !self.is_in_need() => FULL_REST_MS,
             Reason::Unreachable | Reason::Full | Reason::Other => 0,
         };
         let most_ms = if self.is_in_need() { NEED_RETRY_MS_MAX } else { super::table::RETRY_MS_MAX };

@@ -91,8 +91,8 @@ pub enum Overlap {
 /// Plans a primary and backups; `None` when nobody can take this peer.
 ///
 /// Of several offers by one peer the newest counts, even if an older one looks better, and none by a peer that did not
-/// answer since. First come offers that cover the layers wanted, then those that keep the tree as flat as it can be, then
-/// those that were told of independently; then the delay from the source to here ([`delay_ms`]), spare capacity in
+/// answer since. First come offers that cover the layers wanted, then those that keep the tree as flat as it can be,
+/// then those that were told of independently; then the delay from the source to here ([`delay_ms`]), spare capacity in
 /// powers of two and a hash of both peers decide, so that equal receivers spread over equal parents.
 pub fn plan<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Plan<'a>> {
     let ranked = rank(candidates, request);

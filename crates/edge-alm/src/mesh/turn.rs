@@ -57,8 +57,10 @@ pub(super) const IMPROVE_MS_MIN: u64 = 1_500;
 const IMPROVE_MS_MAX: u64 = 8_000;
 /// How long more standbys than needed are kept, in ms.
 const SURPLUS_MS: u64 = 2_000;
-/// How long an extra parent is tried while nobody delivers, in ms; doubled each time.
-const ROTATE_MS_MIN: u64 = 5_000;
+/// Silence of every parent, in ms, after which those that are there keep no place from others.
+pub(super) const DEAF_MS: u64 = 1_000;
+/// How long an extra parent is tried then, in ms; doubled each time, for the source may have paused.
+const ROTATE_MS_MIN: u64 = 250;
 const ROTATE_MS_MAX: u64 = 60_000;
 /// Disagreements of one pair that count.
 const DISPUTED_MIN: u32 = 3;
@@ -385,25 +387,30 @@ impl Mesh {
         let is_calm = self.primary().is_some_and(|primary| !primary.is_silent(now_ms));
         let is_gone = |link: &&Link| match link.stage {
             Stage::Asked(at_ms) => now_ms.saturating_sub(at_ms) > ANSWER_MS_PATIENT,
-            Stage::Granted(_) => link.silent_ms(now_ms) > STUMBLE_MS.max(link.pace.silence_ms().saturating_mul(2)),
+            Stage::Granted(_) if is_calm => {
+                link.silent_ms(now_ms) > STUMBLE_MS.max(link.pace.silence_ms().saturating_mul(2))
+            }
+            Stage::Granted(_) => link.silent_ms(now_ms) > DEAF_MS,
         };
-        self.links.iter().filter(|link| link.role == Role::Primary || !is_calm || !is_gone(link)).count()
+        self.links.iter().filter(|link| link.role == Role::Primary || !is_gone(link)).count()
     }
 
     /// While nobody delivers, gives up the latest extra parent now and then, so that another can be tried.
     fn rotate(&mut self) {
         let now_ms = self.now_ms;
-        let all_silent = self.links.iter().all(|link| link.silent_ms(now_ms) > STRANDED_MS);
-        if !all_silent || !self.is_full() {
+        let mut granted = self.links.iter().filter(|link| link.granted_ms().is_some());
+        let all_silent = granted.all(|link| link.silent_ms(now_ms) > DEAF_MS);
+        if !all_silent {
             (self.timers.rotate_wait_ms, self.timers.rotate_ms) = (ROTATE_MS_MIN, now_ms.saturating_add(ROTATE_MS_MIN));
             return;
         }
-        if now_ms < self.timers.rotate_ms || self.pick_spare(true).is_none() {
+        if now_ms < self.timers.rotate_ms || !self.is_full() || self.pick_spare(true).is_none() {
             return;
         }
         self.timers.rotate_wait_ms = self.timers.rotate_wait_ms.saturating_mul(2).clamp(ROTATE_MS_MIN, ROTATE_MS_MAX);
         self.timers.rotate_ms = now_ms.saturating_add(self.timers.rotate_wait_ms);
-        let extra = self.links.iter().rfind(|link| link.role == Role::Standby).map(|link| link.peer);
+        let extras = self.links.iter().filter(|link| link.role == Role::Standby && link.granted_ms().is_some());
+        let extra = extras.max_by_key(|link| link.silent_ms(now_ms)).map(|link| link.peer);
         if let Some(extra) = extra {
             self.give_up(&extra, DropWhy::Silent, SwitchWhy::Silent);
         }
@@ -437,11 +444,15 @@ impl Mesh {
         found.or_else(|| plan::last_resort(&all, &request)).map(|it| it.offer.peer)
     }
 
+    /// A peer whose way shares little with the primary's; of several ones, one that gave a sign of life lately.
     fn pick_standby(&self) -> Option<Fingerprint> {
-        let candidates: Vec<_> = self.table.candidates(self.now_ms).collect();
-        let avoid = self.peers();
-        let request = self.request(Policy::BLINKING_DOT, self.primary_chain(), &avoid);
-        plan::standby(&candidates, &request).map(|candidate| candidate.offer.peer)
+        let (avoid, chain) = (self.peers(), self.primary_chain());
+        let request = self.request(Policy::BLINKING_DOT, chain, &avoid);
+        let is_apart = |it: &plan::Candidate<'_>| plan::overlap(chain, &it.offer.chain) == Overlap::None;
+        let lively: Vec<_> = self.table.lively(self.now_ms).filter(is_apart).collect();
+        let all = || self.table.candidates(self.now_ms).collect::<Vec<_>>();
+        let found = plan::standby(&lively, &request).or_else(|| plan::standby(&all(), &request));
+        found.map(|candidate| candidate.offer.peer)
     }
 
     /// Changes to a nearer parent once it has proved itself as a standby, and tries one now and then.

@@ -234,7 +234,6 @@ impl Child {
         {
             seated.policy = policy;
         }
-        self.hub.relieve();
     }
 
     /// Only what it was sent can trouble a child.

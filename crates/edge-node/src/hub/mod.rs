@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edge_alm::bucket::{Bucket, Rate};
-use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
+use edge_alm::seats::{self, Claim, Leaves, Relief, Room as Places, Share, Yields};
 use edge_net::{CloseCode, Session};
 use edge_relay::{Arena, Handle, Limits, Need, Relay};
 use edge_wire::chunk::InnerSealed;
@@ -174,6 +174,7 @@ struct Inner {
     chain: Mutex<Vec<Fingerprint>>,
     room: Mutex<Room>,
     yielding: Mutex<Bucket>,
+    relief: Mutex<Relief>,
     rates: Mutex<Rates>,
     neighbours: Option<Neighbours>,
     upward: mpsc::Sender<Upward>,
@@ -236,6 +237,7 @@ impl Hub {
             chain: Mutex::default(),
             room: Mutex::new(room),
             yielding: Mutex::new(Bucket::new(YIELDED, clock::now_ms())),
+            relief: Mutex::default(),
             rates: Mutex::default(),
             neighbours,
             upward,
@@ -328,10 +330,13 @@ impl Hub {
         true
     }
 
-    /// Gives up children that stand by when others are sent more than there is room for.
-    fn relieve(&self) {
-        let (places, seats) = self.places(clock::now_ms());
-        self.give_up(&places.relieve(&seats));
+    /// Gives up children, rather such as stand by, when others have been sent more than there is room for; to be called
+    /// every quarter of a second or so.
+    pub fn relieve(&self) {
+        let now_ms = clock::now_ms();
+        let (places, seats) = self.places(now_ms);
+        let gone = lock(&self.0.relief).turn(now_ms, &places, &seats);
+        self.give_up(&gone);
     }
 
     /// What may be given away, and who has what of it: children that live.

@@ -189,7 +189,14 @@ impl Stage {
         let hops = crate::ticket::own_hops(bundle, endpoint.local_addr()?, &options.advertise);
         let secret = Secret::from_slice(opening.secret.expose());
         let ticket = Ticket { stream, publisher: bundle.fingerprint(), hops: hops.clone(), secret };
-        let offering = Offering { bundle: bundle.clone(), hops, board: board.clone(), neighbours, room: options.room };
+        let offering = Offering {
+            bundle: bundle.clone(),
+            hops,
+            board: board.clone(),
+            neighbours,
+            room: options.room,
+            gauge: None,
+        };
         Ok(Self { endpoint, hub, wishes, board, lanes, program, opening, ticket, offering, reporter: reporter.clone() })
     }
 

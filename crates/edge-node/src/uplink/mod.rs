@@ -209,7 +209,14 @@ impl Uplink {
         driver.finish(&mut news).await;
         if outcome.is_err() {
             let last = driver.up.gauge.stats();
-            driver.up.gauge.set(UplinkStats { parent: None, standby: None, depth: 0, rtt_ms: 0.0, ..last });
+            driver.up.gauge.set(UplinkStats {
+                parent: None,
+                standby: None,
+                depth: 0,
+                rtt_ms: 0.0,
+                delay_ms: 0,
+                ..last
+            });
         }
         outcome
     }
@@ -738,6 +745,7 @@ impl<'a> Driver<'a> {
             standby: state.standbys.first().map(name),
             depth: line.map_or(0, |line| line.chain.len()),
             rtt_ms: line.and_then(|line| line.session.as_ref()).map_or(0.0, |s| s.rtt().as_secs_f64() * 1e3),
+            delay_ms: self.mesh.delay_ms().unwrap_or(0),
             layers: (state.policy.max_spatial, state.policy.max_temporal),
             why: words::layers(state.why).to_owned(),
             silence_ms: state.silence_ms.unwrap_or(0),

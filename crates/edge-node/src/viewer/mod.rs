@@ -212,6 +212,7 @@ impl Viewer {
         let uplink = self.lanes.main(self.screen.gauge.clone());
         let stream = uplink.stream;
         if let Some(Serving { offering, wishes, .. }) = &mut serving {
+            offering.gauge = Some(self.screen.gauge.clone());
             let wishes = std::mem::replace(wishes, mpsc::channel(1).1);
             self.tasks.spawn(offering.board.clone().accept(self.endpoint.clone()));
             self.tasks.spawn(crate::relay::ask(wishes, up.clone(), stream));
@@ -497,7 +498,8 @@ fn serving(
         reporter: reporter.clone(),
     })?;
     let (board, asked) = Board::new(hub);
-    let offering = Offering { bundle: bundle.clone(), hops, board, neighbours: neighbours.clone(), room: serve.room };
+    let offering =
+        Offering { bundle: bundle.clone(), hops, board, neighbours: neighbours.clone(), room: serve.room, gauge: None };
     Ok(Serving { offering, wishes, asked: Some(asked) })
 }
 

@@ -49,6 +49,7 @@ pub struct Options {
 pub const ALL: &[Scenario] = &[
     steady::STEADY,
     upset::KILL,
+    upset::RELAYS,
     upset::CHURN,
     upset::FLASH,
     crowd::STORM,

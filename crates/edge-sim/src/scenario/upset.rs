@@ -4,6 +4,7 @@ use super::summary::{common, distribution, gaps_us, moves, ms, percent, shown_by
 use super::{Scenario, Stage, viewers};
 use crate::measure::{Shown, percentile};
 use crate::rng::Rng;
+use crate::space::Index;
 use crate::world::{Deed, Error, Setup, World};
 
 pub(super) const KILL: Scenario = Scenario {
@@ -12,6 +13,14 @@ pub(super) const KILL: Scenario = Scenario {
     viewers: 60,
     duration_s: 60,
     play: kill,
+};
+
+pub(super) const RELAYS: Scenario = Scenario {
+    name: "relays",
+    about: "four relays with six places each below a publisher with three; the busiest is killed every 6 s, a new one comes",
+    viewers: 8,
+    duration_s: 120,
+    play: relays,
 };
 
 pub(super) const CHURN: Scenario = Scenario {
@@ -48,6 +57,13 @@ pub(super) const LEAK: Scenario = Scenario {
 
 /// Time between two kills, in µs.
 const KILL_EVERY_US: u64 = 4_000_000;
+/// The same where only relays die.
+const RELAY_EVERY_US: u64 = 6_000_000;
+/// Relays at a time, their places, and those of the publisher; their uplinks, in multiples of the stream, are no limit.
+const CARRIERS: usize = 4;
+const RELAY_PLACES: u16 = 6;
+const PUBLISHER_PLACES: u16 = 3;
+const AMPLE: u64 = 40;
 /// How long a viewer that churned stays away, in µs.
 const AWAY_US: u64 = 8_000_000;
 /// Share of the viewers that churn in a minute, in percent.
@@ -75,6 +91,38 @@ fn kill(stage: &mut Stage<'_>) -> Result<(), Error> {
     report.at_most("gap p95", ms(percentile(&mut gaps, 95.0)), 400.0, "ms");
     report.at_most("gap p99", ms(percentile(&mut gaps, 99.0)), 1000.0, "ms");
     report.at_most("all layers back p99", ms(percentile(&mut whole, 99.0)), 3000.0, "ms");
+    Ok(())
+}
+
+fn relays(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut setup = stage.setup();
+    let times = (stage.settled_us()..stage.duration_us().saturating_sub(CALM_US)).step_by(RELAY_EVERY_US as usize);
+    let relays = CARRIERS + times.clone().count();
+    let watchers = relays as Index + 1..(relays + stage.viewers()) as Index + 1;
+    let mut rng = Rng::labelled(setup.seed, 0x4e1a);
+    setup.viewers = relays + stage.viewers();
+    setup.publisher_uplink = AMPLE;
+    setup.fixed_uplinks = vec![AMPLE; relays];
+    setup.uplinks = vec![(100, 0)];
+    setup.fixed_children = std::iter::once(PUBLISHER_PLACES).chain(vec![RELAY_PLACES; relays]).collect();
+    setup.deeds = (1..=CARRIERS as Index).map(|relay| (rng.below(500_000), Deed::Join(relay))).collect();
+    setup.deeds.extend(watchers.clone().map(|viewer| (rng.below(2_000_000), Deed::Join(viewer))));
+    for (fresh, at_us) in (CARRIERS as Index + 1..).zip(times) {
+        setup.deeds.extend([(at_us, Deed::KillBusiest), (at_us + rng.below(500_000), Deed::Join(fresh))]);
+    }
+    stage.parameter("kills", "the busiest relay every 6 s, without a word; a new one comes within half a second");
+    let (world, all) = finish(stage, setup)?;
+    let is_watcher = |upset: &crate::world::Upset| watchers.contains(&upset.viewer);
+    let mut gaps = gaps_us(&world, &all, is_watcher);
+    let mut longest: Vec<u64> =
+        watchers.clone().filter_map(|viewer| all.get(viewer as usize)?.intervals_us().max()).collect();
+    let (lost, pictures) = lost(&all);
+    let report = &mut stage.report;
+    report.figure("viewers hit", gaps.len() as f64, "");
+    report.figure("gap p95", ms(percentile(&mut gaps, 95.0)), "ms");
+    report.at_most("frames lost", percent(lost, pictures), 1.0, "%");
+    report.at_most("gap p99", ms(percentile(&mut gaps, 99.0)), 1000.0, "ms");
+    report.at_most("longest time without a picture", ms(percentile(&mut longest, 100.0)), 2000.0, "ms");
     Ok(())
 }
 

@@ -26,6 +26,8 @@ pub enum Deed {
     Kill(Index),
     /// Of the viewers that feed others, one is killed.
     KillParent,
+    /// Of all viewers, the one that feeds the most others is killed.
+    KillBusiest,
     /// Any viewer is killed, and comes back after this time in µs; 0 = never.
     Churn(u64),
     /// The peers are split in two by where they are; the publisher's side keeps the stream.
@@ -91,6 +93,11 @@ impl World {
                     self.kill(victim);
                 }
             }
+            Deed::KillBusiest => {
+                if let Some(victim) = self.busiest() {
+                    self.kill(victim);
+                }
+            }
             Deed::Churn(back_us) => {
                 let Some(victim) = self.draw(|_, _| true) else { return };
                 self.kill(victim);
@@ -124,7 +131,7 @@ impl World {
         let kbps = self.net.uplink_kbps(peer);
         let opener = edge_seal::Receiver::new(self.source.stream(), self.source.epoch());
         let opener = opener.pinned_to(self.source.origin());
-        let down = match Down::new(self.source.stream(), room(kbps, self.setup.children_max)) {
+        let down = match Down::new(self.source.stream(), room(&self.setup, peer, kbps)) {
             Ok(down) => down,
             Err(error) => {
                 self.failure = Some(error.into());
@@ -132,11 +139,13 @@ impl World {
             }
         };
         let talk = Talk::new(peer, self.setup.seed);
+        // It gets no keys of epochs before its first one.
+        let before = self.source.epoch().0.saturating_sub(1);
         let host = &mut self.hosts[peer as usize];
         host.lives += 1;
         host.life = Life::Here;
         (host.joined_us, host.first_picture_us, host.newest_base) = (now_us, None, None);
-        (host.mesh, host.opener, host.opener_epoch) = (Some(mesh), Some(opener), 0);
+        (host.mesh, host.opener, host.opener_epoch) = (Some(mesh), Some(opener), before);
         (host.down, host.talk, host.said) = (down, talk, None);
         host.lines.clear();
         host.open.clear();
@@ -196,6 +205,10 @@ impl World {
         }
     }
 
+    fn busiest(&self) -> Option<Index> {
+        self.peers().skip(1).filter(|peer| self.is_here(*peer)).max_by_key(|peer| self.children(*peer).1)
+    }
+
     /// One of the viewers that are there and fit.
     fn draw(&mut self, fits: impl Fn(&Self, Index) -> bool) -> Option<Index> {
         let found: Vec<Index> = self.peers().skip(1).filter(|peer| self.is_here(*peer) && fits(self, *peer)).collect();
@@ -233,8 +246,7 @@ impl World {
 
     fn leak_busiest(&mut self, percent: u64) {
         let now_us = self.queue.now_us();
-        let busiest = self.peers().skip(1).filter(|peer| self.is_here(*peer)).max_by_key(|peer| self.children(*peer).1);
-        let Some(leaking) = busiest else { return };
+        let Some(leaking) = self.busiest() else { return };
         let kept = 100 - percent.min(99);
         let steps = (1..60u64).take_while(|step| (kept as f64 / 100.0).powi(*step as i32) > 0.1);
         for step in steps {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use edge_alm::seats::{self, Claim, Leaves, Room as Places, Share, Yields};
+use edge_alm::seats::{self, Claim, Leaves, Relief, Room as Places, Share, Yields};
 use edge_crypto::Secret;
 use edge_relay::{Handle, Limits, Need, Relay, Start, Subscription};
 use edge_wire::chunk::InnerSealed;
@@ -82,6 +82,7 @@ pub(crate) struct Down {
     turn: usize,
     asked_ms: Option<u64>,
     yielded_ms: Vec<u64>,
+    relief: Relief,
 }
 
 impl Down {
@@ -97,6 +98,7 @@ impl Down {
             turn: 0,
             asked_ms: None,
             yielded_ms: Vec::new(),
+            relief: Relief::default(),
         })
     }
 
@@ -195,7 +197,8 @@ impl Down {
 
     /// Who has to go because others that stood by are sent everything now.
     pub(crate) fn relieve(&mut self, rates: Rates, now_ms: u64) -> Vec<(Index, u64)> {
-        let gone = self.places(rates).relieve(&self.seated(None, rates, now_ms));
+        let (places, seated) = (self.places(rates), self.seated(None, rates, now_ms));
+        let gone = self.relief.turn(now_ms, &places, &seated);
         self.give_up(&gone)
     }
 
@@ -208,7 +211,8 @@ impl Down {
 
     fn places(&self, rates: Rates) -> Places {
         let Room { uplink_kbps, children_max } = self.room;
-        Places { uplink_kbps, places: children_max.into(), stream_kbps: rates.whole() }
+        let slots = u32::try_from(uplink_kbps / rates.whole()).unwrap_or(u32::MAX);
+        Places { uplink_kbps, places: slots.min(children_max.into()), stream_kbps: rates.whole() }
     }
 
     /// A child is gone without a word: its seat is held until that is noticed.

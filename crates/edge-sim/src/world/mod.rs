@@ -64,6 +64,8 @@ pub struct Setup {
     pub fixed_uplinks: Vec<u64>,
     /// Most children of one peer.
     pub children_max: u16,
+    /// Most children of the first peers, the publisher first, whatever the rest may have.
+    pub fixed_children: Vec<u16>,
     /// Time between two epochs of the group, in µs; 0 = one epoch.
     pub epoch_us: u64,
     /// What happens when.
@@ -83,6 +85,7 @@ impl Default for Setup {
             uplinks: vec![(20, 20), (40, 10), (40, 4)],
             fixed_uplinks: Vec::new(),
             children_max: CHILDREN_MAX,
+            fixed_children: Vec::new(),
             epoch_us: 10_000_000,
             deeds: Vec::new(),
         }
@@ -188,7 +191,7 @@ impl World {
         let source = Source::new(setup.seed, publisher, setup.sizes);
         let mut hosts = Vec::with_capacity(peers);
         for ((index, name), kbps) in (0..).zip(&names).zip(&kbps) {
-            let down = Down::new(source.stream(), room(*kbps, setup.children_max))?;
+            let down = Down::new(source.stream(), room(&setup, index, *kbps))?;
             hosts.push(Host::new(*name, down, Talk::new(index, setup.seed)));
         }
         let names_of = names.clone();
@@ -568,6 +571,7 @@ fn uplinks(setup: &Setup) -> Vec<u64> {
     std::iter::once(setup.publisher_uplink).chain(multiples).map(|multiple| multiple * rate).collect()
 }
 
-fn room(uplink_kbps: u64, children_max: u16) -> Room {
+fn room(setup: &Setup, peer: Index, uplink_kbps: u64) -> Room {
+    let children_max = setup.fixed_children.get(peer as usize).copied().unwrap_or(setup.children_max);
     Room { uplink_kbps: uplink_kbps * OFFERED_PERCENT / 100, children_max }
 }

@@ -18,8 +18,8 @@ const SHORTEST_MS: u64 = 1_500;
 const LONGEST_MS: u64 = 20_000;
 /// Change of the own delay that is worth a new offer, in ms.
 const DELAY_CHANGE_MS: u32 = 10;
-/// Candidates whose round trip is measured at each look.
-const PROBES: usize = 3;
+/// Looks between two candidates whose round trip is measured: each takes a link of its own.
+const PROBE_EVERY: u64 = 4;
 /// Peers whose next offers are asked for before others.
 const FAVOURED: usize = 12;
 
@@ -32,6 +32,7 @@ impl World {
         let at_us = self.queue.now_us() + TICK_US;
         self.queue.plan(at_us, Event::Tick { peer, lives });
         let unix_ms = self.unix_ms();
+        self.relieve(peer);
         self.speak(peer);
         self.compare_notes(peer, unix_ms);
         self.measure(peer);
@@ -97,7 +98,8 @@ impl World {
         let now_ms = self.queue.now_ms();
         let Some(host) = self.hosts.get(peer as usize) else { return };
         let Some(mesh) = &host.mesh else { return };
-        let unknown = mesh.unmeasured(PROBES).into_iter().filter_map(|name| self.names.get(&name).copied());
+        let probes = usize::from((now_ms * 1000 / TICK_US).is_multiple_of(PROBE_EVERY));
+        let unknown = mesh.unmeasured(probes).into_iter().filter_map(|name| self.names.get(&name).copied());
         let targets: Vec<Index> = host.lines.keys().copied().chain(unknown).collect();
         for target in targets {
             let Some(rtt_us) = self.net.probe_us(peer, target).filter(|_| self.is_here(target)) else { continue };

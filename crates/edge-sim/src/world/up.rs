@@ -218,12 +218,7 @@ impl World {
             Word::Subscribed { chain } => self.subscribed(to, from, connection, &chain),
             Word::Refused(reason) => self.refused(to, from, connection, reason_of(reason)),
             Word::SetPolicy(policy) => {
-                let (rates, now_ms) = (self.rates, self.queue.now_ms());
-                let down = &mut self.hosts[to as usize].down;
-                down.set_policy(from, policy);
-                for (other, connection) in down.relieve(rates, now_ms) {
-                    self.say(to, other, connection, Word::Refused(Refusal::Full));
-                }
+                self.hosts[to as usize].down.set_policy(from, policy);
                 self.pump(to);
             }
             Word::Finish => {
@@ -253,6 +248,15 @@ impl World {
         };
         self.say(parent, child, connection, answer);
         self.pump(parent);
+    }
+
+    /// Tells children that stand by to go once others have been sent more than there is room for, for a while.
+    pub(crate) fn relieve(&mut self, peer: Index) {
+        let (rates, now_ms) = (self.rates, self.queue.now_ms());
+        let gone = self.host_mut(peer).map(|host| host.down.relieve(rates, now_ms)).unwrap_or_default();
+        for (child, connection) in gone {
+            self.say(peer, child, connection, Word::Refused(Refusal::Full));
+        }
     }
 
     fn subscribed(&mut self, child: Index, parent: Index, connection: u64, chain: &[Fingerprint]) {
