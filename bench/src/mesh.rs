@@ -6,8 +6,10 @@ use std::time::Instant;
 use edge_alm::mesh::Offer;
 use edge_alm::mesh::plan::{Candidate, Plan, Request, Vouched, delay_ms, plan};
 use edge_alm::scaling::depth_bound;
+use edge_alm::seats::{Claim, Share, Yields};
 use edge_alm::topology::score::quantise;
 use edge_alm::topology::{Advert, Commitment, Grant, Observation, Snapshot, Verification, compute, forwarding};
+use edge_wire::control::Role;
 use edge_wire::id::Fingerprint;
 use edge_wire::layer::Policy;
 use serde_json::{Value, json};
@@ -241,6 +243,8 @@ impl Tree {
             seed: 1,
             policy: Policy::UNCAPPED,
             stream_kbps: STREAM_KBPS,
+            // What a viewer gets it passes on.
+            claim: Claim { role: Role::Carrier, share: Share::Whole },
             primary_chain: &[],
             avoid: &[],
         };
@@ -258,7 +262,7 @@ impl Tree {
             layers: Policy::UNCAPPED,
             chain,
             delay_ms: Some(delay_ms),
-            yields_ms: None,
+            yields: Yields::default(),
         });
     }
 
