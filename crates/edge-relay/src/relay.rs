@@ -140,8 +140,8 @@ impl Relay {
         Ok(admitted)
     }
 
-    /// Opens a message from upstream in its own buffer and forwards the chunk. `upstream` keeps the replay window of the
-    /// link it came on.
+    /// Opens a message from upstream in its own buffer and forwards the chunk. `upstream` keeps the replay window of
+    /// the link it came on.
     pub fn forward_message<B>(
         &mut self,
         stream: StreamId,
