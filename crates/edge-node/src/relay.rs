@@ -115,12 +115,17 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let _ = demand.await;
     hub.finish(ending, FAREWELL).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    reporter.send_last(Event::Stats(Stats::Relay(stats(&board, &received, &gauge)))).await;
-    part(&endpoint, &reporter, outcome).await
+    part(&endpoint, &reporter, stats(&board, &received, &gauge), outcome).await
 }
 
-/// Says why the relay ends, and closes its links.
-async fn part(endpoint: &Endpoint, reporter: &Reporter, outcome: Result<(), Error>) -> Result<(), Error> {
+/// Says what the relay did and why it ends, and closes its links.
+async fn part(
+    endpoint: &Endpoint,
+    reporter: &Reporter,
+    last: RelayStats,
+    outcome: Result<(), Error>,
+) -> Result<(), Error> {
+    reporter.send_last(Event::Stats(Stats::Relay(last))).await;
     let reason = outcome.as_ref().err().map_or("the stream is over".into(), ToString::to_string);
     reporter.send_last(Event::Done { reason }).await;
     endpoint.close(edge_net::CloseCode::DONE, "the relay ended");

@@ -7,8 +7,9 @@
 //!
 //! Laws: a chunk counts as received only after it opened; no offer, chunk or answer can make a table grow beyond its
 //! bound or the machine panic; at most [`ACTIVE_MAX`] parents at a time, the primary among them, and [`ASKED_MAX`] with
-//! those that were asked; never a parent that is this peer, that hangs below it, or that is banned; layers are shed before parents are switched, and below the base
-//! nothing is shed; a parent that is merely slow is demoted and never banned; equal inputs give equal actions.
+//! those that were asked; never a parent that is this peer, that hangs below it, or that is banned; layers are shed
+//! before parents are switched, and below the base nothing is shed; a parent that is merely slow is demoted and never
+//! banned; equal inputs give equal actions.
 
 mod changes;
 mod conduct;
