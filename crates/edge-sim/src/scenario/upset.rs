@@ -17,7 +17,7 @@ pub(super) const KILL: Scenario = Scenario {
 
 pub(super) const RELAYS: Scenario = Scenario {
     name: "relays",
-    about: "four relays with six places each below a publisher with three; the busiest is killed every 6 s, a new one comes",
+    about: "four relays with few places below a publisher with fewer; the busiest is killed every 6 s, a new one comes",
     viewers: 8,
     duration_s: 120,
     play: relays,
