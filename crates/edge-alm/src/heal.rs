@@ -11,10 +11,6 @@ use crate::recent::Recent;
 pub const RING_CAPACITY: usize = 1024;
 /// Silence of a parent, in ms, that is still life; one more is not.
 pub const SILENCE_MS: u64 = 1500;
-/// Time between two ticks, in ms.
-pub const HEARTBEAT_MS: u64 = 500;
-/// Least time between two attempts to find a new parent, in ms.
-pub const REPARENT_BACKOFF_MS: u64 = 250;
 /// Most parents of a subscription; further ones are not taken.
 pub const PARENTS_MAX: usize = 64;
 

@@ -4,9 +4,10 @@
 //! [`fanout::plan`] picks from a roster those that are worth sending to, and what it says depends on its arguments
 //! alone. Whether a peer is entitled to a stream is decided before it is planned for. An [`estimate::Estimator`]
 //! turns deliveries into a claim, which is signed as an [`advert::Advert`]; neighbours pass it on as a
-//! [`gossip::Spreader`] says and keep it, verified, in an [`advert::Book`]; [`join::plan`] picks parents from what it
-//! says, and a relay holds itself to it in an [`admission::Ledger`]. [`join`] and [`heal`] are what all peers agree
-//! on; a [`mesh::Mesh`] is what decides here, live, whom one receiver of one stream hangs on and at which layers.
+//! [`gossip::Spreader`] says and keep it, verified, in an [`advert::Book`]. A [`mesh::Mesh`] decides, live, whom one
+//! receiver of one stream hangs on and at which layers; a [`seats::Room`] decides who hangs on a peer that carries.
+//! [`join`], [`heal`] and [`admission`] are what other implementations do and vectors hold; nothing live uses them but
+//! [`admission::whole_kbps`].
 //!
 //! Laws: no clock, no randomness, no input or output; the order of a roster is kept; a peer that was not contacted
 //! lately is unknown, which is not the same as unreachable and is never planned for; a received advertisement is

@@ -346,5 +346,10 @@ fn an_offer_that_is_not_said_again_is_forgotten_and_a_ticket_is_not() {
     lab.mesh.measured(lab.now_ms + 80_000, fp(2), 9);
     assert!(knows(&lab, 2), "it was said again");
     lab.mesh.measured(lab.now_ms + 90_000, fp(2), 9);
-    assert!(!knows(&lab, 2) && knows(&lab, 1));
+    assert!(!knows(&lab, 2));
+    lab.run(140_000);
+    let asked = |(at_ms, action): &(u64, Action)| {
+        *at_ms > 50_000 && matches!(action, Action::Subscribe { peer, .. } if *peer == fp(1))
+    };
+    assert!(lab.log.iter().any(asked), "the ticket is tried on and on");
 }

@@ -5,9 +5,7 @@ mod mesh_lab;
 
 use std::collections::BTreeMap;
 
-use edge_alm::mesh::plan::{
-    BACKUPS_MAX, Candidate, Overlap, Request, Vouched, has_room, overlap, plan, plan_paths, standby,
-};
+use edge_alm::mesh::plan::{BACKUPS_MAX, Candidate, Overlap, Request, Vouched, has_room, overlap, plan, standby};
 use edge_alm::mesh::{Action, Config, Mesh, OFFERS_MAX, Offer, Origin};
 use edge_alm::seats::{Claim, Share};
 use edge_wire::control::Role;
@@ -153,18 +151,6 @@ fn ways_overlap_in_three_degrees() {
     assert_eq!(overlap(&chain(&[1, 2]), &chain(&[1, 4])), Overlap::FirstHop);
     assert_eq!(overlap(&chain(&[1, 2]), &chain(&[1, 2, 4])), Overlap::Through);
     assert_eq!(overlap(&chain(&[]), &chain(&[1])), Overlap::None, "the source is on every way");
-}
-
-#[test]
-fn descriptions_go_to_different_parents_as_far_as_there_are_enough() {
-    let offers = [offer(&[1]), offer(&[2]), offer(&[3])];
-    let plans = plan_paths(&candidates(&offers), &[request(500); 4]);
-    let mut primaries: Vec<_> = plans.iter().map(|plan| plan.as_ref().unwrap().primary.offer.peer).collect();
-    assert_eq!(primaries.len(), 4);
-    primaries.truncate(3);
-    primaries.sort();
-    primaries.dedup();
-    assert_eq!(primaries.len(), 3);
 }
 
 #[test]

@@ -65,15 +65,8 @@ pub async fn run(options: Options, reporter: Reporter, shutdown: Shutdown) -> Re
     let (up, mut outgoing) = mpsc::channel(MAX_OUTGOING);
     let received = Arc::new(AtomicU64::new(0));
     let gauge = Gauge::default();
-    let own = bundle.fingerprint();
-    let offering = Offering {
-        bundle,
-        hops,
-        board: board.clone(),
-        neighbours: neighbours.clone(),
-        room,
-        gauge: Some(gauge.clone()),
-    };
+    let (own, seen) = (bundle.fingerprint(), Some(gauge.clone()));
+    let offering = Offering { bundle, hops, board: board.clone(), neighbours: neighbours.clone(), room, gauge: seen };
     let lanes = Lanes {
         endpoint: endpoint.clone(),
         own,

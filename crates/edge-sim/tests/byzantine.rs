@@ -3,11 +3,12 @@
 
 mod common;
 
-use common::{assert_passed, figure, play};
+use common::{assert_passed, figure, play_all};
 
 #[test]
 fn nothing_forged_is_accepted_and_hostile_parents_are_left() {
-    let report = play("byzantine", 12, 1, 25);
-    assert_passed(&report);
-    assert!(figure(&report, "forgeries refused") > 0.0, "{}", report.to_text());
+    for report in play_all("byzantine", 1..=8) {
+        assert_passed(&report);
+        assert!(figure(&report, "forgeries refused") > 0.0, "{}", report.to_text());
+    }
 }

@@ -1,19 +1,21 @@
-//! With nothing happening the tree stays as it is, and nobody is much farther away than in the best tree.
+//! With nothing happening the tree is flat and stays as it is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs, unreachable_pub)]
 
 mod common;
 
-use common::{figure, play};
+use common::{figure, play_all};
 
-/// How far from the best tree the planner may be here; the bar of the report is stricter.
-const STRETCH_MAX: f64 = 1.8;
+/// How far from the best tree the median viewer may be, rank by rank. The best tree has the nearest peers right below
+/// the publisher; here whoever comes first stays there, so that the nearest of all are farther than they could be.
+const STRETCH_P50_MAX: f64 = 1.3;
 
 #[test]
-fn the_tree_does_not_oscillate_and_is_not_far_from_the_best_one() {
-    let report = play("steady", 40, 1, 40);
-    for bar in &report.bars {
-        let stretch = bar.name.starts_with("stretch");
-        assert!(if stretch { bar.value <= STRETCH_MAX } else { bar.pass }, "{}", report.to_text());
+fn the_tree_is_flat_and_does_not_oscillate() {
+    for report in play_all("steady", 1..=4) {
+        for bar in report.bars.iter().filter(|bar| !bar.name.starts_with("stretch")) {
+            assert!(bar.pass, "{}", report.to_text());
+        }
+        assert!(figure(&report, "stretch p50 against the best tree") <= STRETCH_P50_MAX, "{}", report.to_text());
+        assert!(figure(&report, "pictures lost") < 0.5, "{}", report.to_text());
     }
-    assert!(figure(&report, "pictures lost") < 0.5, "{}", report.to_text());
 }

@@ -34,8 +34,6 @@ pub const JSON_LEN_MAX: usize = 16 << 10;
 pub const STALE_AFTER_MS: u64 = 30_000;
 /// How far ahead of ours an advertiser's clock may be, in ms.
 pub const AHEAD_MS_MAX: u64 = 5_000;
-/// Trailing window over which an uplink is measured, in ms.
-pub const MEASUREMENT_WINDOW_MS: u64 = 60_000;
 /// Most commitments in one advertisement.
 pub const COMMITMENTS_MAX: usize = 64;
 /// Largest uplink or budget that is believed to be a number of Mbit/s.

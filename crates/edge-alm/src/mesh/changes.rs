@@ -256,8 +256,11 @@ impl Mesh {
         let Some(at) = self.links.iter().position(|link| link.peer == *peer) else { return false };
         let link = self.links.remove(at);
         self.window.clear(link.place);
-        let standby_ms = self.now_ms.saturating_add(self.table.random() % STANDBY_JITTER_MS);
-        self.timers.standby_ms = self.timers.standby_ms.max(standby_ms);
+        // Who was only asked is made good at once.
+        if link.granted_ms().is_some() {
+            let standby_ms = self.now_ms.saturating_add(self.table.random() % STANDBY_JITTER_MS);
+            self.timers.standby_ms = self.timers.standby_ms.max(standby_ms);
+        }
         link.role == Role::Primary
     }
 }

@@ -27,7 +27,7 @@ const LOST_REST_MS: u64 = 1_000;
 /// How long a peer without room is left alone at least, in ms, unless nobody delivers.
 const FULL_REST_MS: u64 = 2_000;
 /// Longest rest of a peer that refused this one while nobody delivers.
-const NEED_RETRY_MS_MAX: u64 = 1_000;
+pub(super) const NEED_RETRY_MS_MAX: u64 = 1_000;
 /// Changes for a better parent that are remembered.
 pub(super) const VOLUNTARY_MAX: usize = 3;
 /// Pairs of parents in dispute at most.

@@ -17,8 +17,6 @@ pub const HOP_MS: u32 = 20;
 const FAN_OUT_MAX: u32 = 64;
 /// Most backups of a plan.
 pub const BACKUPS_MAX: usize = 2;
-/// Most paths that are planned together.
-pub const PATHS_MAX: usize = 8;
 
 /// Longest delay that is told apart, in ms.
 const DELAY_MS_MAX: u32 = 60_000;
@@ -111,21 +109,6 @@ pub(super) fn last_resort<'a>(candidates: &[Candidate<'a>], request: &Request<'_
 pub fn standby<'a>(candidates: &[Candidate<'a>], request: &Request<'_>) -> Option<Candidate<'a>> {
     let ranked = rank(candidates, request);
     first(candidates, &ranked, request, |it| overlap(request.primary_chain, &it.offer.chain))
-}
-
-/// Plans each of several paths of one stream, on different primaries as far as there are enough. Only the first
-/// [`PATHS_MAX`] requests are planned; the answers are in their order.
-pub fn plan_paths<'a>(candidates: &[Candidate<'a>], requests: &[Request<'_>]) -> Vec<Option<Plan<'a>>> {
-    let mut used: Vec<Fingerprint> = Vec::new();
-    let mut plans = Vec::new();
-    for request in requests.iter().take(PATHS_MAX) {
-        let ranked = rank(candidates, request);
-        let class = |it: &Candidate<'_>| if used.contains(&it.offer.peer) { Overlap::Through } else { Overlap::None };
-        let primary = first(candidates, &ranked, request, class);
-        used.extend(primary.map(|primary| primary.offer.peer));
-        plans.push(primary.map(|primary| Plan { primary, backups: backups(candidates, &ranked, request, &primary) }));
-    }
-    plans
 }
 
 /// How much two ways from the source share.

@@ -6,7 +6,7 @@ use edge_wire::layer::Policy;
 use super::conduct::{Charge, SPAN_MS};
 use super::layers::Moved;
 use super::link::{Link, Stage};
-use super::machine::{Dispute, Mesh, VOLUNTARY_MAX};
+use super::machine::{Dispute, Mesh, NEED_RETRY_MS_MAX, VOLUNTARY_MAX};
 use super::plan::{self, Overlap};
 use super::table::{RETRY_MS_MAX, RETRY_MS_MIN};
 use super::{ACTIVE_MAX, Action, DropWhy, Misdeed, Opens, Role, SwitchWhy};
@@ -582,7 +582,8 @@ impl Mesh {
 
     /// When to try again after finding nobody, in ms: later each time.
     fn back_off(&mut self) -> u64 {
-        let wait_ms = self.timers.backoff_ms.saturating_mul(2).clamp(RETRY_MS_MIN, RETRY_MS_MAX);
+        let most_ms = if self.is_in_need() { NEED_RETRY_MS_MAX } else { RETRY_MS_MAX };
+        let wait_ms = self.timers.backoff_ms.saturating_mul(2).clamp(RETRY_MS_MIN, most_ms);
         self.timers.backoff_ms = wait_ms;
         let jitter_ms = self.table.random() % (wait_ms / 2);
         self.now_ms.saturating_add(wait_ms).saturating_add(jitter_ms)

@@ -172,11 +172,6 @@ pub enum Error {
     },
 }
 
-/// The topology of a snapshot of which nothing was verified: a forest without edges, and nobody unrooted.
-pub fn compute_unverified(snapshot: &Snapshot) -> Topology<'_> {
-    Topology { edges: Vec::new(), unrooted: Vec::new(), missing: Vec::new(), epoch_id: snapshot.epoch_id }
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self { adverts_max: 4096, grants_max: 65_536, observations_max: 65_536, commitments_max: 64, path_len_max: 8 }

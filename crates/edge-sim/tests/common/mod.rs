@@ -9,6 +9,13 @@ pub fn play(name: &str, viewers: usize, seed: u64, duration_s: u64) -> Report {
     find(name).expect("a scenario of that name").run(options, &mut |_| {}).expect("no core fails")
 }
 
+/// Plays a scenario as it is, once with each of the `seeds`.
+pub fn play_all(name: &str, seeds: impl IntoIterator<Item = u64>) -> Vec<Report> {
+    let scenario = find(name).expect("a scenario of that name");
+    let play = |seed| scenario.run(Options { seed, ..Options::default() }, &mut |_| {}).expect("no core fails");
+    seeds.into_iter().map(play).collect()
+}
+
 /// Fails with the whole report when a bar was missed.
 pub fn assert_passed(report: &Report) {
     assert!(report.passed(), "{}", report.to_text());
@@ -17,4 +24,10 @@ pub fn assert_passed(report: &Report) {
 /// A figure of the report.
 pub fn figure(report: &Report, name: &str) -> f64 {
     report.value(name).unwrap_or_else(|| panic!("no figure {name}: {}", report.to_text()))
+}
+
+/// What was measured for a bar of the report.
+pub fn bar(report: &Report, name: &str) -> f64 {
+    let found = report.bars.iter().find(|bar| bar.name == name);
+    found.unwrap_or_else(|| panic!("no bar {name}: {}", report.to_text())).value
 }
