@@ -26,6 +26,8 @@ pub(super) struct Told {
     epoch: Epoch,
     /// The media that came here was of this epoch, or the publisher itself said so.
     pub(super) settled: bool,
+    /// Losses made good before: a parent that goes at the end is none.
+    pub(super) heals: u64,
     /// When to look who goes on.
     look_at: Instant,
     until: Instant,
@@ -61,6 +63,11 @@ impl Driver<'_> {
         }
     }
 
+    /// Whether the stream is over as far as the publisher's word goes.
+    pub(super) fn is_ending(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.settled)
+    }
+
     fn tell(&mut self, notice: Bytes, epoch: Epoch, settled: bool) {
         let now = Instant::now();
         let earlier = self.told.take().filter(|told| told.epoch >= epoch);
@@ -68,6 +75,7 @@ impl Driver<'_> {
             notice,
             epoch,
             settled,
+            heals: self.mesh.state().counters.heals,
             look_at: now + if settled { GRACE } else { UNSETTLED_GRACE },
             until: now + LINGER,
         });

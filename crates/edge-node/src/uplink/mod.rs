@@ -345,6 +345,8 @@ impl<'a> Driver<'a> {
                     self.followed = None;
                     self.handler.wayless();
                 }
+                // Parents that go at the end are not made good.
+                Action::Switched { .. } if self.is_ending() => {}
                 Action::Switched { to, why, .. } => {
                     self.why = words::switch(why);
                     self.follow(to);
@@ -452,6 +454,7 @@ impl<'a> Driver<'a> {
 
     fn hear(&mut self, report: Report) {
         let Report { peer, serial, news } = report;
+        let is_ending = self.is_ending();
         // What a link says after it was given up is of no interest any more.
         let Some(line) = self.lines.get_mut(&peer).filter(|line| line.serial == serial) else { return };
         let now_ms = clock::now_ms();
@@ -484,7 +487,7 @@ impl<'a> Driver<'a> {
             News::Unopened => self.handler.refused(),
             News::Control(message) => self.control(now_ms, peer, message),
             News::Lost(error) => {
-                let ended = line.ended && self.told.as_ref().is_some_and(|told| told.settled);
+                let ended = line.ended && is_ending;
                 self.lines.remove(&peer);
                 self.last_error = Some(error);
                 self.orphaned(ended);
@@ -640,9 +643,10 @@ impl<'a> Driver<'a> {
 
     /// Looks whether a link remains after one ended.
     fn orphaned(&mut self, ended: bool) {
+        let is_ending = self.is_ending();
         let mut linked = self.lines.values().filter(|line| line.session.is_some()).peekable();
         if linked.peek().is_some() {
-            self.over |= linked.all(|line| line.ended) && self.told.as_ref().is_some_and(|told| told.settled);
+            self.over |= linked.all(|line| line.ended) && is_ending;
             return;
         }
         if ended {
@@ -750,7 +754,7 @@ impl<'a> Driver<'a> {
             why: words::layers(state.why).to_owned(),
             silence_ms: state.silence_ms.unwrap_or(0),
             switches: state.counters.voluntary,
-            heals: state.counters.heals,
+            heals: self.told.as_ref().filter(|told| told.settled).map_or(state.counters.heals, |told| told.heals),
             duplicates: state.counters.duplicates,
             forgeries: state.counters.forgeries,
         }
