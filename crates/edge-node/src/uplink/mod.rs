@@ -3,6 +3,7 @@
 mod dial;
 mod ended;
 mod link;
+mod measure;
 pub(crate) mod recent;
 mod words;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_alm::bucket::{Bucket, Rate};
-use edge_alm::mesh::{Action, Arrival, Config, Key, LayerRate, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
+use edge_alm::mesh::{Action, Arrival, Config, Key, Media, Mesh, Offer, Opens, Origin, Reason, Verdict};
 use edge_alm::path::SubStreamPath;
 use edge_net::{CloseCode, Endpoint, Session};
 use edge_wire::chunk::InnerSealed;
@@ -29,6 +30,7 @@ use crate::ticket::Hop;
 use crate::{Error, Shutdown, clock};
 use ended::Told;
 use link::{Failure, Link, MAX_ORDERS, News, Order, Report};
+use measure::{MAX_PROBES, whole_ms};
 use recent::{Contents, Known, Recent};
 
 /// Messages to the parent that may wait.
@@ -44,10 +46,6 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 const COMPLAINTS: Rate = Rate::per_second(8, 16);
 /// Time between two looks at the round-trip times.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
-/// Time between two round trips to possible parents that are measured, each with a link of its own.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-/// Such measurements at a time.
-const MAX_PROBES: usize = 4;
 /// How long links may take to end politely.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -662,38 +660,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Finds out, now and then, how far a peer is that could be a better parent.
-    fn probe(&mut self, answers: &mpsc::Sender<(Fingerprint, Option<Duration>)>) {
-        if self.mesh.parent().is_none() || self.probe_at > Instant::now() {
-            return;
-        }
-        self.probe_at = Instant::now() + PROBE_EVERY;
-        let Some(peer) = self.mesh.unmeasured(MAX_PROBES).into_iter().find(|peer| !self.lines.contains_key(peer))
-        else {
-            return;
-        };
-        let Ok(place) = answers.clone().try_reserve_owned() else { return };
-        let (endpoint, hops) = (self.up.endpoint.clone(), self.hops(peer));
-        tokio::spawn(async move { place.send((peer, dial::probe(endpoint, hops).await)) });
-    }
-
-    fn probed(&mut self, peer: Fingerprint, rtt: Option<Duration>) {
-        // Who does not answer is as good as far away.
-        self.mesh.measured(clock::now_ms(), peer, rtt.map_or(u32::MAX, whole_ms));
-    }
-
-    fn measure(&mut self) {
-        let now_ms = clock::now_ms();
-        for (peer, line) in &self.lines {
-            if let Some(session) = &line.session {
-                self.mesh.measured(now_ms, *peer, whole_ms(session.rtt()));
-            }
-        }
-        let table = self.rates.policies().into_iter().map(|(policy, kbps)| LayerRate { policy, kbps });
-        self.mesh.set_layer_kbps(table.collect());
-        self.wind_up(now_ms);
-    }
-
     fn outcome(&mut self) -> Option<Result<(), Error>> {
         if self.over {
             if let Some(told) = self.told.take() {
@@ -785,10 +751,6 @@ fn contact(peer: Fingerprint, publisher: Fingerprint, rank: usize) -> Offer {
         delay_ms: None,
         yields: edge_alm::seats::Yields::default(),
     }
-}
-
-fn whole_ms(time: Duration) -> u32 {
-    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn reason(refusal: Option<Refusal>) -> Reason {
