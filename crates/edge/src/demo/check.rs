@@ -34,8 +34,15 @@ pub(super) fn all(report: &Report) -> Vec<Check> {
     checks
 }
 
+/// What was measured beside its bar.
 #[expect(clippy::needless_pass_by_value, reason = "callers pass values that they make for this call")]
-fn check(id: &'static str, name: &'static str, wanted: impl ToString, measured: impl ToString, passed: bool) -> Check {
+pub(super) fn check(
+    id: &'static str,
+    name: &'static str,
+    wanted: impl ToString,
+    measured: impl ToString,
+    passed: bool,
+) -> Check {
     Check { id, name, wanted: wanted.to_string(), measured: measured.to_string(), passed }
 }
 

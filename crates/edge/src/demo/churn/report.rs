@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::gaps::{Aftermath, aftermath, repeated};
 use super::{Performance, Viewer};
+use crate::demo::check::{Check, check};
 
 const GAP_P95_MS_MAX: f64 = 400.0;
 const GAP_P99_MS_MAX: f64 = 1000.0;
@@ -26,15 +27,6 @@ pub(in crate::demo) struct Report {
     /// Samples behind `gap_ms`.
     gaps: usize,
     viewers: Vec<ViewerSeen>,
-}
-
-#[derive(Debug, Serialize)]
-struct Check {
-    id: &'static str,
-    name: &'static str,
-    wanted: String,
-    measured: String,
-    passed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,16 +119,9 @@ impl Report {
         let ended = played.viewers.iter().map(|viewer| &viewer.record);
         let ended = ended.chain(played.survivors.iter().map(|(_, record)| record)).chain([&played.publisher]);
         let badly = ended.filter(|record| record.ended.is_none_or(|status| !status.success())).count();
-        let check = |id, name, wanted: String, measured: String, passed| Check { id, name, wanted, measured, passed };
         let gap = |ms: f64, bar: f64| self.gaps > 0 && ms <= bar;
         vec![
-            check(
-                "kills",
-                "relays killed that fed a viewer",
-                "at least 1".into(),
-                self.gaps.to_string(),
-                self.gaps > 0,
-            ),
+            check("kills", "relays killed that fed a viewer", "at least 1", self.gaps, self.gaps > 0),
             check(
                 "gap_p95",
                 "picture gap after a kill, p95",
@@ -154,14 +139,14 @@ impl Report {
             check(
                 "restored",
                 "viewers without all layers 3 s after a kill",
-                "0".into(),
+                0,
                 format!("{slow}, slowest {slowest:.0} ms"),
                 slow == 0,
             ),
-            check("repeated", "pictures shown twice", "0".into(), repeated.to_string(), repeated == 0),
-            check("forgeries", "chunks that were not the publisher's", "0".into(), forged.to_string(), forged == 0),
-            check("blind", "viewers without a picture", "0".into(), blind.to_string(), blind == 0),
-            check("processes", "processes that ended badly", "0".into(), badly.to_string(), badly == 0),
+            check("repeated", "pictures shown twice", 0, repeated, repeated == 0),
+            check("forgeries", "chunks that were not the publisher's", 0, forged, forged == 0),
+            check("blind", "viewers without a picture", 0, blind, blind == 0),
+            check("processes", "processes that ended badly", 0, badly, badly == 0),
         ]
     }
 }
