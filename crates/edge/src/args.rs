@@ -255,7 +255,7 @@ pub(crate) struct Carry {
     /// Media for all children together, in Mbit/s; what is offered is measured below this.
     #[arg(long, value_name = "MBITS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     uplink: u32,
-    /// Children at most.
+    /// Children that are sent the whole stream, at most; four that only stand by, with its base, count as one.
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_children: u16,
 }
