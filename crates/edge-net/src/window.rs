@@ -16,6 +16,8 @@ const INITIAL: usize = 64 << 10;
 /// Queueing delay that is no reason to shrink; at least this, and a share of the base.
 const QUEUE_US: u64 = 25_000;
 const QUEUE_SHARE: u64 = 4;
+/// Use of the window that counts as such: one in this many parts.
+const USED_PART: usize = 4;
 /// Shortest time between two looks at the path.
 const STEP_MIN_US: u64 = 5_000;
 /// Growth per round trip, once the first queue was seen: this share of the window and a message.
@@ -107,7 +109,13 @@ impl Window {
         }
         let base_us = self.base.shortest_us();
         let queue_us = QUEUE_US.max(base_us / QUEUE_SHARE);
+        // Who hardly uses the window makes no queue: a longer round trip is somebody else's, and says nothing about it.
+        let uses = self.limited || look.in_flight >= self.bytes / USED_PART;
         if rtt_us > base_us.saturating_add(queue_us) {
+            if !uses {
+                self.limited = false;
+                return;
+            }
             let carried = carried(look.carried_per_s, base_us.saturating_add(queue_us));
             self.bytes = self.bytes.min(share(look.in_flight, base_us, rtt_us).max(carried));
             self.starting = false;
@@ -299,6 +307,17 @@ mod tests {
             skipped += outcome.skipped;
         }
         assert!(skipped <= 20 * 9, "{skipped} skipped in 20 stalls");
+    }
+
+    #[test]
+    fn jitter_before_the_first_picture_leaves_room_for_it() {
+        let mut window = Window::default();
+        for round in 0..100_u64 {
+            let rtt_us = 60_000 + (round % 3) * 40_000;
+            let look = Look { now_us: round * 150_000, rtt_us, in_flight: 300, message: 150, carried_per_s: 8_000 };
+            window.look(look);
+        }
+        assert!(window.budget(15_000_000, 150, usize::MAX) >= INITIAL);
     }
 
     #[test]
