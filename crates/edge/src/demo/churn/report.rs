@@ -116,9 +116,7 @@ impl Report {
         let repeated: usize = self.viewers.iter().map(|viewer| viewer.repeated).sum();
         let forged: u64 = self.viewers.iter().map(|viewer| viewer.forgeries).sum();
         let blind = self.viewers.iter().filter(|viewer| viewer.frames_decoded == 0).count();
-        let ended = played.viewers.iter().map(|viewer| &viewer.record);
-        let ended = ended.chain(played.survivors.iter().map(|(_, record)| record)).chain([&played.publisher]);
-        let badly = ended.filter(|record| record.ended.is_none_or(|status| !status.success())).count();
+        let badly = ended_badly(played);
         let gap = |ms: f64, bar: f64| self.gaps > 0 && ms <= bar;
         vec![
             check("kills", "relays killed that fed a viewer", "at least 1", self.gaps, self.gaps > 0),
@@ -146,9 +144,22 @@ impl Report {
             check("repeated", "pictures shown twice", 0, repeated, repeated == 0),
             check("forgeries", "chunks that were not the publisher's", 0, forged, forged == 0),
             check("blind", "viewers without a picture", 0, blind, blind == 0),
-            check("processes", "processes that ended badly", 0, badly, badly == 0),
+            check("processes", "processes that ended badly", "none", or_none(&badly), badly.is_empty()),
         ]
     }
+}
+
+/// Every process that did not end well, with its last words.
+fn ended_badly(played: &Performance) -> Vec<String> {
+    let viewers = played.viewers.iter().map(|viewer| (viewer.name.as_str(), &viewer.record));
+    let relays = played.survivors.iter().map(|(name, record)| (name.as_str(), record));
+    let all = viewers.chain(relays).chain([("publisher", &played.publisher)]);
+    let badly = all.filter(|(_, record)| record.ended.is_none_or(|status| !status.success()));
+    badly.map(|(name, record)| format!("{name}: {}", record.done.as_deref().unwrap_or("no last words"))).collect()
+}
+
+fn or_none(list: &[String]) -> String {
+    if list.is_empty() { "none".into() } else { list.join("; ") }
 }
 
 fn seen(kill: &super::Kill, viewers: &[Viewer]) -> KillSeen {
