@@ -47,6 +47,8 @@ const QUIET_MS: u64 = 750;
 const YIELDED: Rate = Rate::per_minute(30, 3);
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
+/// How long a child that was told the end of the stream may take to part by itself.
+const PART_WITHIN: Duration = Duration::from_secs(1);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 
 /// What children want from above.
@@ -496,7 +498,13 @@ impl Hub {
         let seats: Vec<Seat> = lock(&self.0.children).values().cloned().collect();
         let mut endings = tokio::task::JoinSet::new();
         for seat in seats {
-            endings.spawn(async move { seat.session.finish(CloseCode::DONE, ending.words(), patience).await });
+            endings.spawn(async move {
+                if ending == Ending::StreamOver {
+                    // What was acknowledged was not read yet; a child that has read it parts by itself.
+                    let _ = tokio::time::timeout(patience.min(PART_WITHIN), seat.session.closed()).await;
+                }
+                seat.session.finish(CloseCode::DONE, ending.words(), patience).await;
+            });
         }
         while endings.join_next().await.is_some() {}
     }

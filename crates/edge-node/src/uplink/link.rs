@@ -30,6 +30,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_millis(1500);
 /// How long each piece of media that was sent before the parent's last word may take, and all of it.
 const LAST_MEDIA: Duration = Duration::from_millis(50);
+/// Messages of a parent that are read after it ended the link.
+const LAST_WORDS_MAX: usize = 64;
 const ALL_LAST_MEDIA: Duration = Duration::from_secs(1);
 
 /// What the uplink tells a link.
@@ -224,7 +226,10 @@ impl Link {
             tokio::select! {
                 message = granted.session.recv_message() => match message {
                     Ok(bytes) => self.media(granted, peer, bytes).await,
-                    Err(error) => return error.into(),
+                    Err(error) => {
+                        self.last_words(granted, peer).await;
+                        return error.into();
+                    }
                 },
                 message = granted.session.recv_control() => match message.map(|bytes| Message::parse(&bytes)) {
                     Ok(Ok(Message::Refused { stream, detail, .. })) if stream == self.stream => {
@@ -252,6 +257,15 @@ impl Link {
                     }
                 },
             }
+        }
+    }
+
+    /// Hears what the parent said before it ended the link, which may not have been read yet.
+    async fn last_words(&self, granted: &mut Granted, peer: Fingerprint) {
+        for _ in 0..LAST_WORDS_MAX {
+            let Ok(Ok(bytes)) = timeout(LAST_MEDIA, granted.session.recv_control()).await else { return };
+            let Ok(message) = Message::parse(&bytes) else { return };
+            self.control(granted, peer, message).await;
         }
     }
 
