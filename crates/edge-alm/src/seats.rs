@@ -98,10 +98,7 @@ impl Room {
 
     /// Whether all these children together are within the limits.
     pub fn holds(&self, seats: impl Iterator<Item = Seat>) -> bool {
-        let (quarters, kbps) = seats.fold((0_u64, 0_u64), |(quarters, kbps), seat| {
-            (quarters.saturating_add(quarters_of(seat)), kbps.saturating_add(self.taken_kbps(seat)))
-        });
-        quarters <= u64::from(self.places).saturating_mul(SPARES_A_PLACE) && kbps <= self.uplink_kbps
+        self.bears(self.load(seats))
     }
 
     /// Children to give up for a newcomer: none if it fits, `None` if it has to go elsewhere. Of equals those with the
@@ -119,13 +116,11 @@ impl Room {
                 return None;
             }
             // Those that were promoted here may be more than there are places, so that one is not enough.
-            let mut watching: Vec<K> = watching.map(|(key, _)| *key).collect();
+            let mut watching: Vec<(K, Seat)> = watching.copied().collect();
             let most = watching.len().saturating_sub(kept(seats.len()));
-            watching.sort_unstable();
-            (1..=most).map(|count| &watching[..count]).find_map(|gone| {
-                let others = seats.iter().filter(|(key, _)| !gone.contains(key)).map(|(_, seat)| *seat);
-                self.fits(others, newcomer).then(|| gone.to_vec())
-            })
+            watching.sort_unstable_by_key(|(key, _)| *key);
+            watching.truncate(most);
+            self.fewest(&watching, self.load(all().chain([newcomer])))
         })
     }
 
@@ -164,18 +159,40 @@ impl Room {
     /// The fewest children that stand by, those that only watch first, without whom the rest is within the limits. One
     /// that stands by itself only gets the place of those that count less.
     fn without_spares<K: Ord + Copy>(&self, seats: &[(K, Seat)], newcomer: Option<Seat>) -> Option<Vec<K>> {
-        let mut spares: Vec<(bool, K)> = seats
+        let mut spares: Vec<(K, Seat)> = seats
             .iter()
             .filter(|(_, seat)| seat.claim.share == Share::Spare)
             .filter(|(_, seat)| newcomer.is_none_or(|newcomer| yields_to(seat.claim, newcomer.claim)))
-            .map(|(key, seat)| (seat.claim.role == Role::Carrier, *key))
+            .copied()
             .collect();
-        spares.sort_unstable();
-        let spares: Vec<K> = spares.into_iter().map(|(_, key)| key).collect();
-        (1..=spares.len()).map(|count| &spares[..count]).find_map(|gone| {
-            let left = seats.iter().filter(|(key, _)| !gone.contains(key)).map(|(_, seat)| *seat);
-            self.holds(left.chain(newcomer)).then(|| gone.to_vec())
+        spares.sort_unstable_by_key(|(key, seat)| (seat.claim.role == Role::Carrier, *key));
+        self.fewest(&spares, self.load(seats.iter().map(|(_, seat)| *seat).chain(newcomer)))
+    }
+
+    /// The fewest of these, taken in their order, without whom `load` is within the limits; `None` if even all of them
+    /// are not enough. Newcomers cause this, so it takes one pass, however many children there are.
+    fn fewest<K: Copy>(&self, order: &[(K, Seat)], mut load: Load) -> Option<Vec<K>> {
+        let mut gone = Vec::new();
+        for (key, seat) in order {
+            load.quarters = load.quarters.saturating_sub(quarters_of(*seat));
+            load.kbps = load.kbps.saturating_sub(self.taken_kbps(*seat));
+            gone.push(*key);
+            if self.bears(load) {
+                return Some(gone);
+            }
+        }
+        None
+    }
+
+    fn load(&self, seats: impl Iterator<Item = Seat>) -> Load {
+        seats.fold(Load::default(), |load, seat| Load {
+            quarters: load.quarters.saturating_add(quarters_of(seat)),
+            kbps: load.kbps.saturating_add(self.taken_kbps(seat)),
         })
+    }
+
+    fn bears(&self, load: Load) -> bool {
+        load.quarters <= u64::from(self.places).saturating_mul(SPARES_A_PLACE) && load.kbps <= self.uplink_kbps
     }
 
     fn taken_kbps(&self, seat: Seat) -> u64 {
@@ -185,6 +202,14 @@ impl Room {
             Share::Whole => seat.kbps,
         }
     }
+}
+
+/// What children take together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    /// In parts of a whole place, [`SPARES_A_PLACE`] each.
+    quarters: u64,
+    kbps: u64,
 }
 
 /// Whether a child that stands by gives its place up for a newcomer.
@@ -261,6 +286,29 @@ mod tests {
         assert_eq!(ROOM.admit(&full, spare(Role::Leaf), Leaves::Yield), None);
         assert_eq!(ROOM.admit(&full, spare(Role::Carrier), Leaves::Yield), Some(vec![3]));
         assert_eq!(ROOM.admit(&full, watcher(), Leaves::Stay), Some(vec![3, 4, 5, 6]));
+    }
+
+    #[test]
+    fn as_few_are_given_up_as_make_room() {
+        for case in 0..4_096_u32 {
+            let claim = |at: u32| match case >> (2 * at) & 3 {
+                0 => spare(Role::Leaf),
+                1 => spare(Role::Carrier),
+                2 => watcher(),
+                _ => carrier(),
+            };
+            let seats: Vec<(u32, Seat)> = (0..6).map(|at| (at, claim(at))).collect();
+            for newcomer in [spare(Role::Leaf), spare(Role::Carrier), watcher(), carrier()] {
+                let room = Room { uplink_kbps: 2_500 + u64::from(case % 4) * 700, ..ROOM };
+                let Some(gone) = room.admit(&seats, newcomer, Leaves::Yield) else { continue };
+                let without = |gone: &[u32]| {
+                    let left = seats.iter().filter(|(key, _)| !gone.contains(key)).map(|(_, seat)| *seat);
+                    room.holds(left.chain([newcomer]))
+                };
+                assert!(without(&gone), "{seats:?} {newcomer:?} {gone:?}");
+                assert!(gone.is_empty() || newcomer.claim.share == Share::Spare || !without(&gone[..gone.len() - 1]));
+            }
+        }
     }
 
     #[test]

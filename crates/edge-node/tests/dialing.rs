@@ -6,34 +6,20 @@ mod common;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use common::{PATIENCE, bundle, loopback};
+use common::{Nobody, PATIENCE, bundle, loopback};
 use edge_alm::mesh::Opens;
 use edge_identity::KeyBundle;
 use edge_net::{Endpoint, Limits, Session};
 use edge_node::Error;
 use edge_node::ticket::{Hop, MAX_HOPS, own_hops};
-use edge_node::uplink::{Gauge, Handler, Layers, Taken, Uplink};
-use edge_wire::chunk::InnerSealed;
+use edge_node::uplink::{Gauge, Layers, Uplink};
 use edge_wire::control::{Message, Role};
 use edge_wire::id::{Fingerprint, StreamId};
 use edge_wire::layer::Policy;
-use edge_wire::link::Hint;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 const STREAM: StreamId = StreamId([9; 32]);
-
-struct Nobody;
-
-impl Handler for Nobody {
-    fn connected(&mut self, _session: &Session, _chain: &[Fingerprint], _why: &str) {}
-    fn media(&mut self, _chunk: InnerSealed, _hint: Hint) -> Taken {
-        Taken::Useless
-    }
-    fn refused(&mut self) {}
-    fn control(&mut self, _message: Message) {}
-    fn disconnected(&mut self, _reason: &Error) {}
-}
 
 /// A publisher that only listens.
 struct Parent {

@@ -166,17 +166,19 @@ impl Child {
                 let answer = Message::Subscribed { stream, subscription, chain };
                 super::send(&self.session, &answer.to_bytes());
                 self.role = seated.role;
-                self.mark_subscribed(Some(seated));
                 self.start_writer(handle);
                 self.hub.report_child(&self.session, true);
             }
-            Err(error) => self.refuse(&asked, Refusal::Full, &error.to_string()),
+            Err(error) => {
+                self.clear_seat();
+                self.refuse(&asked, Refusal::Full, &error.to_string());
+            }
         }
     }
 
-    fn mark_subscribed(&self, seated: Option<Seated>) {
+    fn clear_seat(&self) {
         if let Some(seat) = lock(&self.hub.0.children).get_mut(&self.peer) {
-            seat.subscribed = seated;
+            seat.subscribed = None;
         }
     }
 
@@ -208,7 +210,7 @@ impl Child {
 
     fn unsubscribe(&mut self) {
         self.stop_writer();
-        self.mark_subscribed(None);
+        self.clear_seat();
         let Ok(subscriber) = subscriber_id(self.peer) else { return };
         let mut relay = lock(&self.hub.0.relay);
         let gone = relay

@@ -313,7 +313,8 @@ impl Hub {
             .collect()
     }
 
-    /// Gives `peer` room, if need be by giving up others; `false` when it has to go elsewhere.
+    /// Gives `peer` a place, if need be by giving up others; `false` when it has to go elsewhere. Newcomers are dealt
+    /// with one after the other, so that no two get the same place.
     fn admit(&self, peer: Fingerprint, seated: Seated) -> bool {
         self.listen();
         let now_ms = clock::now_ms();
@@ -327,8 +328,10 @@ impl Hub {
         if seats.iter().any(watched) {
             yielding.take(clock::now_ms());
         }
-        drop(yielding);
         self.give_up(&gone);
+        if let Some(seat) = lock(&self.0.children).get_mut(&peer) {
+            seat.subscribed = Some(seated);
+        }
         true
     }
 

@@ -10,14 +10,18 @@ use edge_alm::path::Descriptions;
 use edge_codec::video::Mode;
 use edge_crypto::random::System;
 use edge_identity::bundle::KeyBundle;
+use edge_net::Session;
 use edge_node::event::{Event, Reporter, Stats};
 use edge_node::hub::Room;
 use edge_node::publisher::{Command, Repeat, Source};
 use edge_node::ticket::Ticket;
-use edge_node::uplink::{Layers, Parents};
+use edge_node::uplink::{Handler, Layers, Parents, Taken};
 use edge_node::{Error, publisher, relay, viewer};
-use edge_wire::id::KeyId;
+use edge_wire::chunk::InnerSealed;
+use edge_wire::control::Message;
+use edge_wire::id::{Fingerprint, KeyId};
 use edge_wire::layer::Policy;
+use edge_wire::link::Hint;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -159,4 +163,17 @@ pub async fn tickets(node: &mut Node) -> (String, String) {
         _ => None,
     })
     .await
+}
+
+/// Takes whatever an uplink brings, and does nothing with it.
+pub struct Nobody;
+
+impl Handler for Nobody {
+    fn connected(&mut self, _session: &Session, _chain: &[Fingerprint], _why: &str) {}
+    fn media(&mut self, _chunk: InnerSealed, _hint: Hint) -> Taken {
+        Taken::Useless
+    }
+    fn refused(&mut self) {}
+    fn control(&mut self, _message: Message) {}
+    fn disconnected(&mut self, _reason: &Error) {}
 }
