@@ -14,7 +14,7 @@ use edge_node::Error;
 use edge_node::ticket::{Hop, MAX_HOPS, own_hops};
 use edge_node::uplink::{Gauge, Layers, Uplink};
 use edge_wire::control::{Message, Role};
-use edge_wire::id::{Fingerprint, StreamId};
+use edge_wire::id::StreamId;
 use edge_wire::layer::Policy;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
