@@ -102,7 +102,7 @@ impl Room {
     }
 
     /// Children to give up for a newcomer: none if it fits, `None` if it has to go elsewhere. Of equals those with the
-    /// least key go.
+    /// least key go; it must not be one that a child can choose.
     pub fn admit<K: Ord + Copy>(&self, seats: &[(K, Seat)], newcomer: Seat, leaves: Leaves) -> Option<Vec<K>> {
         let all = || seats.iter().map(|(_, seat)| *seat);
         if self.fits(all(), newcomer) {
@@ -120,7 +120,10 @@ impl Room {
             let most = watching.len().saturating_sub(kept(seats.len()));
             watching.sort_unstable_by_key(|(key, _)| *key);
             watching.truncate(most);
-            self.fewest(&watching, self.load(all().chain([newcomer])))
+            let load = self.load(all().chain([newcomer]));
+            // What the uplink carries is an estimate: a low one costs one of those who watch at most.
+            let for_places = self.fewest(&watching, Load { kbps: 0, ..load })?.len();
+            self.fewest(&watching, load).filter(|gone| gone.len() <= for_places)
         })
     }
 
@@ -134,9 +137,12 @@ impl Room {
         self.without_spares(seats, None).unwrap_or_else(all)
     }
 
-    /// A child to give up although it is sent everything, when nobody stands by any more: rather one that only watches.
+    /// A child to give up although it is sent everything, when nobody stands by any more: rather one that only watches,
+    /// unless no more of them are left than may stay.
     fn surplus<K: Ord + Copy>(seats: &[(K, Seat)]) -> Option<K> {
-        seats.iter().map(|(key, seat)| (seat.claim.role == Role::Carrier, *key)).min().map(|(_, key)| key)
+        let leaves = seats.iter().filter(|(_, seat)| seat.claim.role == Role::Leaf).count();
+        let first = if leaves > kept(seats.len().saturating_sub(1)) { Role::Leaf } else { Role::Carrier };
+        seats.iter().map(|(key, seat)| (seat.claim.role != first, *key)).min().map(|(_, key)| key)
     }
 
     /// Whole places taken, the last one perhaps in part.
@@ -225,7 +231,7 @@ pub struct Relief {
 }
 
 impl Relief {
-    /// Children to give up now; to be asked every half second or so.
+    /// Children to give up now; to be asked every quarter of a second or so.
     pub fn turn<K: Ord + Copy>(&mut self, now_ms: u64, room: &Room, seats: &[(K, Seat)]) -> Vec<K> {
         if room.holds(seats.iter().map(|(_, seat)| *seat)) {
             self.since_ms = None;
@@ -343,6 +349,23 @@ mod tests {
         assert_eq!(relief.turn(OVERRUN_MS, &ROOM, &seats), [1]);
         assert!(relief.turn(OVERRUN_MS + 1, &ROOM, &seats).is_empty(), "one at a time");
         assert!(relief.turn(OVERRUN_MS + 2, &ROOM, &seats[1..]).is_empty());
+    }
+
+    #[test]
+    fn the_places_that_stay_with_those_who_watch_stay_when_others_are_promoted() {
+        let mut seats: Vec<(u8, Seat)> = vec![(0, watcher()), (1, watcher())];
+        seats.extend((2..9).map(|key| (key, carrier())));
+        assert_eq!(Room::surplus(&seats), Some(2));
+        seats.push((9, watcher()));
+        assert_eq!(Room::surplus(&seats), Some(0));
+    }
+
+    #[test]
+    fn a_low_estimate_of_the_uplink_costs_one_of_those_who_watch_at_most() {
+        let room = Room { uplink_kbps: 4_000, places: 10, stream_kbps: 1_000 };
+        let seats: Vec<(u8, Seat)> = (0..6).map(|key| (key, watcher())).collect();
+        assert_eq!(room.admit(&seats, carrier(), Leaves::Yield), None, "three would have to go");
+        assert_eq!(room.admit(&seats[..4], carrier(), Leaves::Yield), Some(vec![0]));
     }
 
     #[test]

@@ -369,7 +369,8 @@ impl Mesh {
     /// weak evidence.
     pub fn doubted(&mut self, now_ms: u64, peer: Fingerprint) {
         self.step(now_ms);
-        if self.config.opens == Opens::OuterOnly {
+        // What comes from the source itself is good, whatever a child says.
+        if self.config.opens == Opens::OuterOnly && peer != self.config.source {
             self.link_mut(&peer).into_iter().for_each(|link| link.conduct.mixed());
         }
     }
@@ -414,6 +415,12 @@ impl Mesh {
         self.link_mut(&peer).into_iter().for_each(|link| link.rtt_ms = Some(rtt_ms));
     }
 
+    /// A peer that is no parent did not answer: until its next offer, it is asked after those that do.
+    pub fn unreachable(&mut self, now_ms: u64, peer: Fingerprint) {
+        self.step(now_ms);
+        self.table.unreachable(&peer);
+    }
+
     /// What to do next; to be called after every other call, and at [`deadline`](Self::deadline), until it says `None`.
     pub fn poll(&mut self, now_ms: u64) -> Option<Action> {
         self.step(now_ms);
@@ -445,7 +452,7 @@ impl Mesh {
     /// Up to `count` peers whose round trip is not known and that could be better parents, the most promising first.
     pub fn unmeasured(&self, count: usize) -> Vec<Fingerprint> {
         let limit_ms = self.delay_ms().unwrap_or(u32::MAX);
-        self.closest(count, |it| it.rtt_ms.is_none() && plan::delay_ms(it.offer, 0) < limit_ms)
+        self.closest(count, |it| it.rtt_ms.is_none() && it.failures == 0 && plan::delay_ms(it.offer, 0) < limit_ms)
     }
 
     /// Up to `count` peers whose next offers matter most: of those whose round trip is known, the ones over which the

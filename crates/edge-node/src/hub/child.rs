@@ -170,7 +170,8 @@ impl Child {
                 self.hub.report_child(&self.session, true);
             }
             Err(error) => {
-                self.clear_seat();
+                // Whatever it was sent before ends with its seat.
+                self.unsubscribe();
                 self.refuse(&asked, Refusal::Full, &error.to_string());
             }
         }

@@ -10,6 +10,8 @@ use crate::neighbours::MAX_EPOCHS_AHEAD;
 
 /// Accepted commits kept for children that missed some.
 const MAX_COMMITS: usize = 64;
+/// Epochs beyond that of the media that are kept like any other: a commit comes shortly before its first media.
+const EPOCHS_AHEAD_KEPT: u64 = 2;
 /// Ratchet trees kept for newcomers.
 const MAX_TREES: usize = 8;
 /// Messages of one kind kept for one epoch: who cannot read them cannot tell which of two is the true one.
@@ -82,7 +84,14 @@ impl Kept {
             bodies.push(message);
         }
         while self.by_epoch.len() > epochs_max || self.bytes > MAX_KEPT_BYTES {
-            let Some((_, bodies)) = self.by_epoch.pop_first() else { return };
+            // What nobody has reached yet must not push out what everybody needs now.
+            let unreached =
+                |(last, _): (&Epoch, _)| newest.0 > 0 && last.0.saturating_sub(newest.0) > EPOCHS_AHEAD_KEPT;
+            let gone = match self.by_epoch.last_key_value().is_some_and(unreached) {
+                true => self.by_epoch.pop_last(),
+                false => self.by_epoch.pop_first(),
+            };
+            let Some((_, bodies)) = gone else { return };
             self.bytes = self.bytes.saturating_sub(size(&bodies));
         }
     }
@@ -245,13 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn epochs_that_media_has_not_reached_do_not_push_out_the_present_and_the_next_one() {
+        let mut memory = Memory::default();
+        [5, 6].iter().for_each(|epoch| drop(keep(&mut memory, *epoch, b"true")));
+        (8..60).for_each(|epoch| drop(keep(&mut memory, epoch, b"junk")));
+        assert!([5, 6].iter().all(|epoch| !memory.tree_for(0, Epoch(*epoch), CHILD).kept.is_empty()));
+    }
+
+    #[test]
     fn what_is_kept_has_a_bound_in_bytes() {
         static BODY: [u8; 1 << 20] = [0; 1 << 20];
         let mut memory = Memory::default();
         (5..15).for_each(|epoch| drop(keep(&mut memory, epoch, &BODY)));
         memory.trees.by_epoch.values().for_each(|bodies| assert_eq!(bodies.len(), 1));
         assert_eq!((memory.trees.by_epoch.len(), memory.trees.bytes), (8, MAX_KEPT_BYTES));
-        keep(&mut memory, 14, b"another");
+        keep(&mut memory, 6, b"another");
         assert!(memory.trees.bytes <= MAX_KEPT_BYTES && memory.trees.by_epoch.len() == 7);
     }
 

@@ -5,6 +5,7 @@ mod child;
 mod memory;
 mod share;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,8 +43,8 @@ const PASSED: Rate = Rate::per_second(48, 96);
 
 /// Silence of a child that was sent something, after which it takes no place any more.
 const QUIET_MS: u64 = 750;
-/// Children that are given up at once although they are sent everything, and every second after that: all who carry
-/// the stream on may have lost the same parent.
+/// Newcomers for whom children are given up at once although they are sent everything, and every minute after that: all
+/// who carry the stream on may have lost the same parent.
 const YIELDED: Rate = Rate::per_minute(30, 3);
 /// How long a child that is given up may take to hear of it.
 const MAKE_ROOM_WITHIN: Duration = Duration::from_millis(500);
@@ -214,6 +215,9 @@ impl Seat {
     }
 }
 
+/// A child among those that may have to go: the latest first, so that nobody can choose to be another.
+type Name = (Reverse<u64>, Fingerprint);
+
 /// A child's subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seated {
@@ -321,10 +325,9 @@ impl Hub {
         let mut yielding = lock(&self.0.yielding);
         let leaves = if yielding.has_one(clock::now_ms()) { Leaves::Yield } else { Leaves::Stay };
         let (places, mut seats) = self.places(now_ms);
-        seats.retain(|(other, _)| *other != peer);
+        seats.retain(|((_, other), _)| *other != peer);
         let Some(gone) = places.admit(&seats, self.seat(seated), leaves) else { return false };
-        let watched =
-            |(child, seat): &(Fingerprint, seats::Seat)| gone.contains(child) && seat.claim.share == Share::Whole;
+        let watched = |(name, seat): &(Name, seats::Seat)| gone.contains(name) && seat.claim.share == Share::Whole;
         if seats.iter().any(watched) {
             yielding.take(clock::now_ms());
         }
@@ -345,15 +348,16 @@ impl Hub {
     }
 
     /// What may be given away, and who has what of it: children that live.
-    fn places(&self, now_ms: u64) -> (Places, Vec<(Fingerprint, seats::Seat)>) {
+    fn places(&self, now_ms: u64) -> (Places, Vec<(Name, seats::Seat)>) {
         let room = *lock(&self.0.room);
-        let living: Vec<(Fingerprint, Seated)> = {
+        let living: Vec<(Name, Seated)> = {
             let children = lock(&self.0.children);
-            children.iter().filter_map(|(peer, seat)| Some((*peer, seat.living(now_ms)?))).collect()
+            let name = |peer: &Fingerprint, seat: &Seat| (Reverse(seat.serial), *peer);
+            children.iter().filter_map(|(peer, seat)| Some((name(peer, seat), seat.living(now_ms)?))).collect()
         };
         let stream_kbps = self.stream_kbps();
         let places = Places { uplink_kbps: room.uplink_kbps.into(), places: room.children_max.into(), stream_kbps };
-        (places, living.into_iter().map(|(peer, seated)| (peer, self.seat(seated))).collect())
+        (places, living.into_iter().map(|(name, seated)| (name, self.seat(seated))).collect())
     }
 
     /// What a child takes.
@@ -363,8 +367,8 @@ impl Hub {
     }
 
     /// Tells children that their place is needed, and ends their links.
-    fn give_up(&self, gone: &[Fingerprint]) {
-        for peer in gone {
+    fn give_up(&self, gone: &[Name]) {
+        for (_, peer) in gone {
             let session = lock(&self.0.children).get_mut(peer).map(|seat| {
                 seat.subscribed = None;
                 seat.session.clone()
@@ -515,7 +519,10 @@ impl Hub {
     async fn drained(&self) {
         loop {
             let queued = lock(&self.0.relay).ready().next().is_some();
-            let in_flight = lock(&self.0.children).values().any(|seat| seat.session.in_flight().messages > 0);
+            self.listen();
+            let now_ms = clock::now_ms();
+            let waits = |seat: &Seat| seat.living(now_ms).is_some() && seat.session.in_flight().messages > 0;
+            let in_flight = lock(&self.0.children).values().any(waits);
             if !queued && !in_flight {
                 return;
             }

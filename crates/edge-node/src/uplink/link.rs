@@ -233,7 +233,11 @@ impl Link {
                 },
                 message = granted.session.recv_control() => match message.map(|bytes| Message::parse(&bytes)) {
                     Ok(Ok(Message::Refused { stream, detail, .. })) if stream == self.stream => {
-                        granted.session.finish(CloseCode::DONE, "the parent refuses", FAREWELL).await;
+                        // Another parent is looked for at once, not after the farewell.
+                        let session = granted.session.clone();
+                        tokio::spawn(async move {
+                            session.finish(CloseCode::DONE, "the parent refuses", FAREWELL).await;
+                        });
                         return Error::ParentRefused { detail };
                     }
                     Ok(Ok(message)) => self.control(granted, peer, message).await,

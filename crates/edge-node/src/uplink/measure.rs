@@ -32,8 +32,10 @@ impl Driver<'_> {
     }
 
     pub(super) fn probed(&mut self, peer: Fingerprint, rtt: Option<Duration>) {
-        // Who does not answer is as good as far away.
-        self.mesh.measured(clock::now_ms(), peer, rtt.map_or(u32::MAX, whole_ms));
+        match rtt {
+            Some(rtt) => self.mesh.measured(clock::now_ms(), peer, whole_ms(rtt)),
+            None => self.mesh.unreachable(clock::now_ms(), peer),
+        }
     }
 
     pub(super) fn measure(&mut self) {

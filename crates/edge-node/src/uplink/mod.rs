@@ -550,6 +550,11 @@ impl<'a> Driver<'a> {
     fn reached(&mut self) {
         let mut reached: Vec<Epoch> = self.lines.values().map(|line| line.epoch).filter(|it| *it > Epoch(0)).collect();
         reached.sort_unstable_by(|a, b| b.cmp(a));
+        let highest = reached.first().copied().unwrap_or(self.epoch);
+        // Whoever led astray is gone, and nobody who is left was ever there.
+        if self.epoch.0.saturating_sub(highest.0) > MAX_EPOCHS_AHEAD {
+            self.lose_touch();
+        }
         if let Some(epoch) = reached.get(1).or(reached.first()).copied() {
             self.turn(epoch);
         }
@@ -606,6 +611,7 @@ impl<'a> Driver<'a> {
     fn doubted(&mut self, message: Message, chunk: ChunkId) {
         if self.up.opens == Opens::OuterOnly
             && let Some(supplier) = self.contents.supplier((chunk.epoch.0, chunk.seq.0))
+            && supplier != self.up.publisher
         {
             self.mesh.doubted(clock::now_ms(), supplier);
             self.order(supplier, Order::Message(message));

@@ -71,6 +71,8 @@ pub(crate) struct Compared {
 pub(crate) struct Contents {
     keys: RandomState,
     chunks: BTreeMap<(u64, u64), Copies>,
+    /// In the order in which they came: whoever made numbers up cannot have its own outlast true ones.
+    order: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -112,8 +114,11 @@ impl Contents {
         let mut copies = Copies { hash, first: from, passed: false, sent: [(0, 0); MAX_COPIES] };
         copies.note(who, short(hash));
         self.chunks.insert(number, copies);
-        while self.chunks.len() > MAX_CHUNKS {
-            self.chunks.pop_first();
+        self.order.push_back(number);
+        if self.order.len() > MAX_CHUNKS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.chunks.remove(&oldest);
         }
         Compared { known: Known::New, varies: false }
     }
@@ -151,6 +156,15 @@ mod tests {
             layer: Layer::BASE,
         };
         InnerSealed { header, ciphertext: Bytes::from(vec![byte; 32]) }
+    }
+
+    #[test]
+    fn numbers_that_somebody_made_up_do_not_outlast_true_ones() {
+        let mut contents = Contents::default();
+        let [liar, honest] = [1, 2].map(|byte| Fingerprint([byte; 32]));
+        (0..MAX_CHUNKS as u64).for_each(|seq| _ = contents.compare((u64::MAX, seq), liar, &chunk(1)));
+        assert_eq!(contents.compare((1, 5), honest, &chunk(7)).known, Known::New);
+        assert_eq!(contents.compare((1, 5), liar, &chunk(8)).known, Known::Other { first: honest });
     }
 
     #[test]
